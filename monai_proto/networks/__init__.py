@@ -1,0 +1,1 @@
+"""Networks and the blocks that they are built from."""
