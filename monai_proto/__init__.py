@@ -1,3 +1,23 @@
 """monai_proto: class memory bank, prototype head and SAM weak supervision as ordinary MONAI parts."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
 __version__ = "0.1.0"
+
+_SUBPACKAGES = ("apps", "compat", "data", "engines", "handlers", "losses", "networks", "optimizers", "transforms")
+
+__all__ = ["__version__", *_SUBPACKAGES]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a subpackage when it is first used, so that ``import monai_proto`` itself costs nothing."""
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -64,8 +64,9 @@ class TwoStreamBatchSampler(Sampler[list[int]]):
         needed = unlabelled_batch_size * num_replicas
         if num_unlabelled < needed:
             raise ValueError(
-                f"the unlabelled data set has {num_unlabelled} items, but a batch needs {needed} (unlabelled_batch_size "
-                f"{unlabelled_batch_size} x {num_replicas} processes): give more unlabelled items or a smaller batch."
+                f"the unlabelled data set has {num_unlabelled} items, but a batch needs {needed} "
+                f"(unlabelled_batch_size {unlabelled_batch_size} x {num_replicas} processes): give more unlabelled "
+                "items or a smaller batch."
             )
         if num_batches is not None and num_batches < 1:
             raise ValueError(f"num_batches must be at least 1, got {num_batches}.")
@@ -106,14 +107,9 @@ class TwoStreamBatchSampler(Sampler[list[int]]):
                 turn, place = divmod(position, items)
                 if turn not in permutations:
                     generator = torch.Generator().manual_seed(_mix(self.seed, stream, turn))
-                    permutations = {**_last(permutations), turn: torch.randperm(items, generator=generator).tolist()}
+                    permutations[turn] = torch.randperm(items, generator=generator).tolist()
                 part.append(offset + permutations[turn][place])
             yield part
-
-
-def _last(permutations: dict[int, list[int]]) -> dict[int, list[int]]:
-    """Only the newest permutation: a batch spans a few at the most when items are few, and they are cheap to redo."""
-    return dict([next(reversed(permutations.items()))]) if permutations else {}
 
 
 def _mix(seed: int, stream: int, turn: int) -> int:

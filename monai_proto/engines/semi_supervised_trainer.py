@@ -42,7 +42,7 @@ class SemiSupervisedTrainer(Trainer):
     ``loss``                the total
     ``loss_supervised``     ``supervised_loss`` on labelled images
     ``loss_copy_paste``     with ``copy_paste``: Dice and cross-entropy on mixed images, true labels where a voxel
-                            comes from a labelled image, pseudo-labels (at half the weight) elsewhere
+                            comes from a labelled image, pseudo-labels (``pseudo_label_weight``) elsewhere
     ``loss_consistency``    with ``consistency_loss``: the student's logits against the pseudo-label source's
     ``loss_contrastive``    with ``bank``: labelled plus unlabelled contrastive term
     ``loss_compactness``    with ``bank``: intra-class compactness
@@ -78,6 +78,7 @@ class SemiSupervisedTrainer(Trainer):
         ramp_up_epochs: T of the sigmoid ramp-up, in epochs.
         copy_paste_ramp: whether the copy-paste term is ramped up, too; it holds true labels, so that by default it
             counts fully from the start.
+        pseudo_label_weight: weight of the pseudo-labelled voxels of the copy-paste term; those with true labels have 1.
         kwargs: further arguments of MONAI's ``Trainer``: ``epoch_length``, ``prepare_batch``, ``key_metric``,
             ``additional_metrics``, ``train_handlers``, ``amp``, ...
 
@@ -110,18 +111,19 @@ class SemiSupervisedTrainer(Trainer):
         vat_weight: float = 1.0,
         ramp_up_epochs: float = 40.0,
         copy_paste_ramp: bool = False,
+        pseudo_label_weight: float = 0.5,
         train_handlers: Sequence | None = None,
         **kwargs: Any,
     ) -> None:
         if pseudo_label_source not in _PSEUDO_LABEL_SOURCES:
-            raise ValueError(f"pseudo_label_source must be one of {_PSEUDO_LABEL_SOURCES}, got {pseudo_label_source!r}.")
+            raise ValueError(
+                f"pseudo_label_source must be one of {_PSEUDO_LABEL_SOURCES}, got {pseudo_label_source!r}."
+            )
         if pseudo_label_source == "teacher" and teacher is None and (bank or consistency_loss or copy_paste):
             raise ValueError("teacher must be given with pseudo_label_source='teacher'.")
         if (bank is None) != (contrastive_loss is None):
             raise ValueError("bank and contrastive_loss must be given together.")
-        super().__init__(
-            device=device, max_epochs=max_epochs, data_loader=train_data_loader, handlers=None, **kwargs
-        )
+        super().__init__(device=device, max_epochs=max_epochs, data_loader=train_data_loader, handlers=None, **kwargs)
         self.network = network
         self.optimizer = optimizer
         self.supervised_loss = supervised_loss or DiceCELoss(to_onehot_y=True, softmax=True)
@@ -145,6 +147,7 @@ class SemiSupervisedTrainer(Trainer):
         }
         self.ramp_up_epochs = ramp_up_epochs
         self.copy_paste_ramp = copy_paste_ramp
+        self.pseudo_label_weight = pseudo_label_weight
         if train_handlers is not None:
             self._register_handlers(train_handlers)
 
@@ -191,7 +194,8 @@ class SemiSupervisedTrainer(Trainer):
         if self.copy_paste is not None:
             mixed_logits = output.logits[batch:]
             known = mixed_target >= 0
-            terms["copy_paste"] = self.mixed_loss(mixed_logits, mixed_target, from_labelled) + 0.5 * self.mixed_loss(
+            terms["copy_paste"] = self.mixed_loss(mixed_logits, mixed_target, from_labelled)
+            terms["copy_paste"] += self.pseudo_label_weight * self.mixed_loss(
                 mixed_logits, mixed_target, ~from_labelled & known
             )
             second_labels = mixed_target

@@ -33,7 +33,9 @@ def class_cosine_sums(
         sums (C,), float32, differentiable once with respect to features, directions and weights.
     """
     with torch.autocast(features.device.type, enabled=False):
-        return _ClassCosineSums.apply(features, labels, directions.float(), None if weights is None else weights.float())
+        return _ClassCosineSums.apply(
+            features, labels, directions.float(), None if weights is None else weights.float()
+        )
 
 
 def _blocks(features: torch.Tensor):

@@ -26,9 +26,7 @@ class MaskedDiceCELoss(nn.Module):
         super().__init__()
         self.dice = DiceLoss(include_background=include_background, batch=True)
 
-    def forward(
-        self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """
         Args:
             logits: (B, C, *spatial).

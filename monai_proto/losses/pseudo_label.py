@@ -7,9 +7,7 @@ import torch
 __all__ = ["pseudo_labels"]
 
 
-def pseudo_labels(
-    logits: torch.Tensor, confidence_floor: float = 0.0, ignore_index: int = -1
-) -> torch.Tensor:
+def pseudo_labels(logits: torch.Tensor, confidence_floor: float = 0.0, ignore_index: int = -1) -> torch.Tensor:
     """
     The most probable class of every voxel, or ``ignore_index`` where its probability is below the floor.
 

@@ -49,7 +49,7 @@ def require_finite(values: torch.Tensor, name: str) -> None:
         ValueError: when ``values`` holds NaN or infinity.
     """
     flat = values.detach().reshape(-1)
-    # one pass without a temporary: the sum is finite only if all are, unless finite values overflow it (looked at below)
+    # one pass without a temporary: the sum is finite only if all are (finite values that overflow it: looked at below)
     finite = torch.isfinite(flat.sum(dtype=torch.float32))
     if flat.device.type == "cpu" and not finite:
         bad = int((~torch.isfinite(flat)).sum())

@@ -1,5 +1,6 @@
 """Transforms of images and of batches."""
 
 from monai_proto.transforms.bidirectional_copy_paste import RandBidirectionalCopyPaste
+from monai_proto.transforms.load_volumes import CheckLabeld, LoadVolumesd
 
-__all__ = ["RandBidirectionalCopyPaste"]
+__all__ = ["CheckLabeld", "LoadVolumesd", "RandBidirectionalCopyPaste"]

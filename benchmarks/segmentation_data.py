@@ -1,0 +1,144 @@
+"""The data sets of the semi-supervised benchmark: splits, cached volumes, augmentation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from monai.data import Dataset
+from monai.transforms import (
+    CastToTyped,
+    Compose,
+    EnsureTyped,
+    NormalizeIntensityd,
+    RandAffined,
+    RandGaussianNoised,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    RandSpatialCropd,
+    SpatialPadd,
+)
+
+from monai_proto.data import read_datalist
+from monai_proto.transforms import CheckLabeld, LoadVolumesd
+
+__all__ = ["TASKS", "SegmentationTask", "Split", "load_split"]
+
+
+@dataclass(frozen=True)
+class SegmentationTask:
+    """
+    Attributes:
+        folder: below MONAI_PROTO_DATA.
+        labels: names of the classes from 1 on.
+        patch_size: voxels of a training patch.
+        validation_tail: cases put aside from the back of the list, 0 where the list has a validation part.
+        draw_labelled: whether a seed draws which cases are labelled (one a subject); else the first of the list are.
+    """
+
+    folder: str
+    labels: tuple[str, ...]
+    patch_size: tuple[int, int, int]
+    validation_tail: int
+    draw_labelled: bool
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.labels) + 1
+
+
+TASKS = {
+    "hippocampus": SegmentationTask("hippocampus", ("anterior", "posterior"), (32, 48, 32), 0, True),
+    "left_atrium": SegmentationTask("left_atrium", ("left atrium",), (64, 56, 32), 16, False),
+}
+
+
+@dataclass
+class Split:
+    """Items of loaded, normalised volumes: ``labelled`` and ``validation`` with labels, ``unlabelled`` without."""
+
+    labelled: Dataset
+    unlabelled: Dataset
+    validation: list[dict]
+    labelled_names: list[str]
+
+
+def load_split(task: SegmentationTask, num_labelled: int | None, seed: int) -> Split:
+    """
+    Args:
+        task: which data.
+        num_labelled: labelled cases; None labels all training cases.
+        seed: draws the labelled cases where the task says so.
+
+    Raises:
+        ValueError: when MONAI_PROTO_DATA is not set.
+    """
+    root = os.environ.get("MONAI_PROTO_DATA")
+    if not root:
+        raise ValueError("MONAI_PROTO_DATA must point at the folder of development data.")
+    datalist = read_datalist(Path(root) / task.folder)
+    training, validation = datalist["training"], datalist["validation"]
+    if task.validation_tail:
+        training, validation = training[: -task.validation_tail], training[-task.validation_tail :]
+    chosen = _labelled_indices(training, num_labelled, seed if task.draw_labelled else None)
+    load = _preprocessing(task)
+    volumes = [load({"image": item["image"], "label": item["label"]}) for item in training]
+    labelled = [volumes[i] for i in chosen]
+    rest = range(len(training)) if num_labelled is None else [i for i in range(len(training)) if i not in set(chosen)]
+    return Split(
+        labelled=Dataset(labelled, augmentation(task, ("image", "label"))),
+        unlabelled=Dataset([{"image": volumes[i]["image"]} for i in rest], augmentation(task, ("image",))),
+        validation=[load({"image": item["image"], "label": item["label"]}) for item in validation],
+        labelled_names=[Path(training[i]["image"]).name for i in chosen],
+    )
+
+
+def augmentation(task: SegmentationTask, keys: tuple[str, ...]) -> Compose:
+    """Random patch, light affine and intensity changes, the same for every method."""
+    return Compose(
+        [
+            RandSpatialCropd(keys, task.patch_size, random_size=False),
+            RandAffined(
+                keys,
+                prob=0.5,
+                rotate_range=(0.2, 0.2, 0.2),
+                scale_range=(0.1, 0.1, 0.1),
+                translate_range=(2, 2, 2),
+                mode=("bilinear", "nearest")[: len(keys)],
+                padding_mode="border",
+            ),
+            RandScaleIntensityd("image", 0.1, prob=0.5),
+            RandShiftIntensityd("image", 0.1, prob=0.5),
+            RandGaussianNoised("image", prob=0.3, std=0.1),
+        ]
+    )
+
+
+def _preprocessing(task: SegmentationTask) -> Compose:
+    keys = ("image", "label")
+    return Compose(
+        [
+            LoadVolumesd(keys),
+            CheckLabeld("label", task.num_classes),
+            EnsureTyped(keys, track_meta=False),
+            NormalizeIntensityd("image"),
+            SpatialPadd(keys, task.patch_size),
+            CastToTyped("label", np.uint8),
+        ]
+    )
+
+
+def _labelled_indices(training: list[dict], num_labelled: int | None, seed: int | None) -> list[int]:
+    """Labelled cases in the order of the list, or drawn at random with one of each subject at the most."""
+    if num_labelled is None:
+        return list(range(len(training)))
+    if seed is None:
+        return list(range(num_labelled))
+    chosen: dict[str, int] = {}
+    for index in np.random.RandomState(seed).permutation(len(training)):
+        chosen.setdefault(training[index]["patient_id"], int(index))
+        if len(chosen) == num_labelled:
+            break
+    return list(chosen.values())

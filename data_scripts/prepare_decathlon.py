@@ -1,0 +1,202 @@
+"""Prepares a Medical Segmentation Decathlon data set, or a folder laid out like one, for semi-supervised training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+_SOURCE, _SPLIT, _CONTENT = "Where the data comes from", "How the cases are divided", "What the data is"
+
+
+def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
+    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
+
+
+@app.command()
+def main(
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="New folder for the prepared data set. Give the source folder itself to write the lists there and "
+            "copy nothing; its own dataset.json is then kept as dataset.original.json."
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        _option(
+            "A folder with imagesTr/labelsTr or images/labels, or a tar file of one. With --task: the folder of a "
+            "local mirror that holds the task as a folder or as a tar file.",
+            _SOURCE,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, _option("A Decathlon task, such as Task04_Hippocampus: its address and MD5 are known.", _SOURCE)
+    ] = None,
+    url: Annotated[str | None, _option("Address of a tar file; needs --sha256 or --md5.", _SOURCE)] = None,
+    sha256: Annotated[str | None, _option("Hash that the tar file must have.", _SOURCE)] = None,
+    md5: Annotated[str | None, _option("Hash that the tar file must have.", _SOURCE)] = None,
+    download_dir: Annotated[
+        Path | None,
+        _option(
+            "Where a downloaded tar file is kept, as is a part of one: the same command again goes on there. "
+            "Default: the folder that --output is in.",
+            _SOURCE,
+        ),
+    ] = None,
+    subjects: Annotated[
+        Path | None,
+        _option(
+            "CSV with the columns case,subject (case: file name without .nii.gz): all cases of a subject stay on one "
+            "side. Default: subjects.csv in the source folder, where there is one.",
+            _SPLIT,
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None,
+        _option(
+            "Share of subjects for validation. Default: the split of dataset.json, else 0.2.", _SPLIT, min=0, max=0.99
+        ),
+    ] = None,
+    test_fraction: Annotated[
+        float | None,
+        _option(
+            "Share of subjects held out for test. Default: the split of dataset.json, else 0.", _SPLIT, min=0, max=0.99
+        ),
+    ] = None,
+    labelled: Annotated[
+        int | None,
+        _option(
+            "Number of training cases used with their label, drawn by whole subjects; they come first in the list. "
+            "Default: all.",
+            _SPLIT,
+            min=1,
+        ),
+    ] = None,
+    seed: Annotated[int, _option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
+    keep_order: Annotated[
+        bool,
+        _option(
+            "Take the first --labelled cases in the order of dataset.json, without a draw.", _SPLIT, "--keep-order"
+        ),
+    ] = False,
+    modalities: Annotated[
+        str | None, _option("Names of the channels, such as FLAIR,T1w. Default: those of dataset.json.", _CONTENT)
+    ] = None,
+    label_names: Annotated[
+        str | None,
+        _option(
+            "Names of the label values 0,1,..., such as background,liver,tumour. Default: those of dataset.json, else "
+            "whatever values are found.",
+            _CONTENT,
+        ),
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link/--copy", help="Hard-link the files of a source folder instead of copying them.")
+    ] = False,
+) -> None:
+    """
+    Check every case of a segmentation data set, divide the cases by subject, and write a Decathlon data list.
+
+    Images (.nii.gz, .nii) and label maps belong together by dataset.json, else by file name. Left out are cases that
+    are unreadable or duplicated, or whose label does not fit: another shape, another place in the world, values that
+    are not declared, nothing but background. An image without a label is kept as unlabelled.
+
+    The output gets dataset.json (with checksums), report.csv (one row per case) and summary.txt (names every case that
+    was left out, and why). It appears whole or not at all. Exit status: 1 when no usable case is left or a file cannot
+    be fetched or written, 2 when an argument does not fit.
+
+    Example: python data_scripts/prepare_decathlon.py --source Task04_Hippocampus --output prepared --labelled 10
+    """
+    import pooch
+    import requests
+
+    from monai_proto.data.decathlon_source import open_decathlon_source
+
+    pooch.get_logger().setLevel("WARNING")
+    known_hash = f"sha256:{sha256}" if sha256 else f"md5:{md5}" if md5 else None
+    try:
+        with open_decathlon_source(output, source, task, url, known_hash, download_dir, Console(stderr=True)) as (
+            root,
+            transfer,
+        ):
+            usable = _prepare(
+                root,
+                output,
+                subjects,
+                {
+                    "validation_fraction": validation_fraction,
+                    "test_fraction": test_fraction,
+                    "num_labelled": labelled,
+                    "seed": seed,
+                    "keep_order": keep_order,
+                },
+                _names(modalities),
+                _names(label_names),
+                "link" if link and transfer == "copy" else transfer,
+            )
+    except ValueError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+    except (OSError, requests.RequestException) as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if not usable:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    root: Path,
+    output: Path,
+    subjects_file: Path | None,
+    division_options: dict[str, Any],
+    modalities: list[str] | None,
+    label_names: list[str] | None,
+    transfer: str,
+) -> bool:
+    """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
+    from monai_proto.data.decathlon_checks import assign_subjects, check_cases
+    from monai_proto.data.decathlon_division import DecathlonDivision, divide_cases
+    from monai_proto.data.decathlon_folder import scan_decathlon_folder
+    from monai_proto.data.decathlon_output import report_cases, require_output, write_prepared_dataset
+    from monai_proto.data.decathlon_properties import declared_label_values, describe_dataset, name_label_values
+    from monai_proto.data.subject_split import read_subjects_csv
+
+    progress = Console(stderr=True)
+    folder = scan_decathlon_folder(root)
+    require_output(folder, output)
+    properties = describe_dataset(folder.properties, root.name, modalities, label_names)
+    if subjects_file is None and (root / "subjects.csv").is_file():
+        subjects_file = root / "subjects.csv"
+    folder.remarks += assign_subjects(folder.cases, read_subjects_csv(subjects_file) if subjects_file else {})
+    found = check_cases(folder, len(properties["modality"]), declared_label_values(properties), progress)
+    if "labels" not in properties:
+        properties["labels"] = name_label_values(found)
+        folder.remarks.append(f"no label names given: named after the values found ({', '.join(properties['labels'])})")
+    cases = [case for case in folder.cases if not case.problems]
+    usable = any(case.label for case in cases)
+    division = divide_cases(cases, **division_options) if usable else DecathlonDivision(unlabelled=cases)
+    if usable:
+        folder.remarks.append(division.describe())
+    report = report_cases(folder, division, properties["name"])
+    if usable:
+        write_prepared_dataset(folder, division, properties, report, output, transfer, progress)
+    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
+    if usable:
+        typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
+        typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={division.num_labelled}")
+    else:
+        typer.secho("Error: no case with a usable label is left, nothing was written.", fg="red", err=True)
+    return usable
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+if __name__ == "__main__":
+    app()

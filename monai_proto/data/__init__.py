@@ -1,0 +1,17 @@
+"""Data sets, data lists, samplers and phantoms."""
+
+from monai_proto.data.case_report import CaseReport
+from monai_proto.data.datalist import load_semi_supervised_datalist, read_datalist, write_datalist
+from monai_proto.data.image_list import list_images
+from monai_proto.data.two_stream_dataloader import TwoStreamDataLoader
+from monai_proto.data.two_stream_sampler import TwoStreamBatchSampler
+
+__all__ = [
+    "CaseReport",
+    "TwoStreamBatchSampler",
+    "TwoStreamDataLoader",
+    "list_images",
+    "load_semi_supervised_datalist",
+    "read_datalist",
+    "write_datalist",
+]
