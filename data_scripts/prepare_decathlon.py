@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from monai_proto.data.case_report import CaseReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -172,26 +175,36 @@ def _prepare(
     properties = describe_dataset(folder.properties, root.name, modalities, label_names)
     if subjects_file is None and (root / "subjects.csv").is_file():
         subjects_file = root / "subjects.csv"
-    folder.remarks += assign_subjects(folder.cases, read_subjects_csv(subjects_file) if subjects_file else {})
+    subjects = read_subjects_csv(subjects_file) if subjects_file else {}
+    pairs = sum(case.image is not None and case.label is not None for case in folder.cases)
+    if (division_options["num_labelled"] or 0) > pairs > 0:  # said before hours of reading, not after
+        raise ValueError(
+            f"--labelled {division_options['num_labelled']} is more than the {pairs} pairs of image and label."
+        )
+
     found = check_cases(folder, len(properties["modality"]), declared_label_values(properties), progress)
+    cases = [case for case in folder.cases if not case.problems]
+    if not any(case.label for case in cases):
+        _print_report(report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"]))
+        typer.secho("Error: no case with a usable label is left, nothing was written.", fg="red", err=True)
+        return False
+    folder.remarks += assign_subjects(cases, subjects)
     if "labels" not in properties:
         properties["labels"] = name_label_values(found)
-        folder.remarks.append(f"no label names given: named after the values found ({', '.join(properties['labels'])})")
-    cases = [case for case in folder.cases if not case.problems]
-    usable = any(case.label for case in cases)
-    division = divide_cases(cases, **division_options) if usable else DecathlonDivision(unlabelled=cases)
-    if usable:
-        folder.remarks.append(division.describe())
+        folder.remarks.append(f"no label names given, values found: {', '.join(properties['labels'])}")
+    division = divide_cases(cases, **division_options)
+    folder.remarks.append(division.describe())
+
     report = report_cases(folder, division, properties["name"])
-    if usable:
-        write_prepared_dataset(folder, division, properties, report, output, transfer, progress)
+    write_prepared_dataset(folder, division, properties, report, output, transfer, progress)
+    _print_report(report)
+    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
+    typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={division.num_labelled}")
+    return True
+
+
+def _print_report(report: CaseReport) -> None:
     Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
-    if usable:
-        typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
-        typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={division.num_labelled}")
-    else:
-        typer.secho("Error: no case with a usable label is left, nothing was written.", fg="red", err=True)
-    return usable
 
 
 def _names(text: str | None) -> list[str] | None:

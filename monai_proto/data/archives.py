@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 __all__ = ["ResumableDownloader", "fetch_archive", "unpack_tar"]
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16  # what a cut connection may lose
 _TIMEOUT_S = (30, 60)  # to connect, and between two blocks
 
 

@@ -20,13 +20,15 @@ def assign_subjects(cases: Iterable[DecathlonCase], subjects: Mapping[str, str])
     Set the subject of every case: of ``subjects``, else as dataset.json gives it, else the case itself.
 
     Args:
-        cases: the cases.
+        cases: usable cases.
         subjects: subject of each case by name; may be empty.
 
     Returns:
         remarks for the report: on how many cases the subject is a guess.
     """
     cases = list(cases)
+    if not cases:
+        return []
     for case in cases:
         case.subject = subjects.get(case.case, case.subject)
     unknown = [case for case in cases if case.subject is None]
@@ -35,11 +37,10 @@ def assign_subjects(cases: Iterable[DecathlonCase], subjects: Mapping[str, str])
         case.subject = case.case
         if not all_unknown:
             case.notes.append("subject not known: taken as a subject of its own")
-    unknown = [case for case in unknown if not case.problems]
     if all_unknown:
         return ["no subjects given: every case is taken as a subject of its own"]
     if unknown:
-        return [f"{len(unknown)} cases without a known subject, each taken as its own: name them in the subjects file"]
+        return [f"cases without a known subject, each taken as its own (the subjects file can name it): {len(unknown)}"]
     return []
 
 
@@ -74,7 +75,8 @@ def check_cases(
         check = check_pair(folder.root / case.image, label_file, num_channels, declared_values)
         for problem in check.problems:
             file = os.path.relpath(problem.file, folder.root).replace(os.sep, "/")
-            (case.notes if problem.is_warning else case.problems).append(f"{file}: {problem.message}")
+            # of a case that is left out, a warning is one more hint at what went wrong
+            (case.notes if check.usable else case.problems).append(f"{file}: {problem.message}")
         if not check.usable:
             continue
         first = first_with.setdefault(check.image_hash, case)

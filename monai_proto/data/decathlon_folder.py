@@ -103,16 +103,16 @@ def scan_decathlon_folder(root: Path) -> DecathlonFolder:
         for case in cases:
             if case.image and case.image.startswith(f"{image_folder}/") and not case.label and case.case in labels:
                 _add_unlisted_label(case, labels.pop(case.case))
-        names: set[str] = set()
+        first_of: dict[str, str] = {}
         for image in found.nifti(image_folder):
             if image not in listed:
                 name = case_name(image)
                 case = DecathlonCase(name, image, labels.pop(name, None))
-                if name in names:
-                    case.problems.append(f"a second image of the same name, beside {name}.nii or {name}.nii.gz")
+                first = first_of.setdefault(name, image)
+                if first != image:
+                    case.problems.append(f"a second image of the same name, beside {first}")
                 if not case.label and not unlabelled_on_purpose:
                     case.notes.append("image without label: used as unlabelled")
-                names.add(name)
                 cases.append(case)
         for name, label in labels.items():
             cases.append(DecathlonCase(name, None, label, problems=["label without image"]))
@@ -145,11 +145,9 @@ class _FolderFiles:
         """What was ignored so far."""
         remarks = []
         if self.apple_double:
-            remarks.append(f"{len(self.apple_double)} AppleDouble files of macOS (._*) ignored")
+            remarks.append(f"ignored side files of macOS (AppleDouble, ._*): {len(self.apple_double)}")
         if self.other:
-            remarks.append(
-                f"{len(self.other)} entries that are not NIfTI files ignored: {', '.join(sorted(self.other))}"
-            )
+            remarks.append(f"ignored, as no NIfTI files: {', '.join(sorted(self.other))}")
         return remarks
 
 

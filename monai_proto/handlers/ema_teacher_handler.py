@@ -5,7 +5,7 @@ from __future__ import annotations
 from ignite.engine import Engine, Events
 from torch import nn
 
-from monai_proto.networks.ema import copy_weights, ema_decay, update_ema
+from monai_proto.networks.ema import ema_decay, update_ema
 
 __all__ = ["EMATeacherHandler"]
 
@@ -46,9 +46,10 @@ class EMATeacherHandler:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.update)
 
     def start(self, engine: Engine) -> None:
-        """Make the teacher equal to the student, unless the run goes on from a checkpoint."""
+        """Take the teacher out of training, and make it equal to the student unless the run goes on."""
+        self.teacher.requires_grad_(False).eval()
         if engine.state.iteration == 0:
-            copy_weights(self.teacher, self.student)
+            self.teacher.load_state_dict(self.student.state_dict())
 
     def update(self, engine: Engine) -> None:
         """Move the teacher towards the student."""

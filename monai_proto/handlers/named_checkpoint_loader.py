@@ -14,7 +14,7 @@ from monai.handlers import CheckpointLoader
 
 __all__ = ["NamedCheckpointLoader", "load_named_checkpoint"]
 
-_MISFITS = (RuntimeError, KeyError, ValueError, TypeError, EOFError, AttributeError, pickle.UnpicklingError)
+_MISFITS = (RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, pickle.UnpicklingError)
 
 
 def load_named_checkpoint(

@@ -57,13 +57,10 @@ class ResumeHandler:
             engine: the trainer.
         """
         engine.add_event_handler(Events.STARTED, self.start)
-        if self.save:
-            engine.add_event_handler(Events.STARTED, self.save_state)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self.save_state)
 
     def start(self, engine: Engine) -> None:
         """
-        Restore the state if asked to. ``max_epochs`` stays as the engine was built, so that a run can be prolonged.
+        Restore the state if asked to, and save from here on. ``max_epochs`` stays as the engine was built, so that a run can be prolonged.
 
         Raises:
             ValueError: naming the checkpoint, when it is missing or does not fit.
@@ -73,6 +70,11 @@ class ResumeHandler:
             load_named_checkpoint(Path(self.save_dir) / self.filename, self._objects(engine), self.map_location)
             engine.state.max_epochs = max_epochs
             engine.logger.info(f"Goes on after epoch {engine.state.epoch} of {max_epochs}.")
+        if self.save:
+            self.save_state(engine)
+            # added only now, to come after the handlers that change the state at the end of an epoch
+            if not engine.has_event_handler(self.save_state, Events.EPOCH_COMPLETED):
+                engine.add_event_handler(Events.EPOCH_COMPLETED, self.save_state)
 
     def save_state(self, engine: Engine) -> None:
         """Write the checkpoint; the file is replaced whole."""

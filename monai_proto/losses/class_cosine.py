@@ -1,4 +1,4 @@
-"""Sum of the cosines between rows and one direction per class, in one pass over the rows."""
+"""Sums over the rows of each class: of values, and of the cosines to one direction per class."""
 
 from __future__ import annotations
 
@@ -6,12 +6,31 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-__all__ = ["class_cosine_sums"]
+__all__ = ["class_cosine_sums", "class_sums"]
 
 # rows handled at a time: on a CPU a block of 64 float32 columns stays in the second-level cache, so that the rows are
-# read from memory once; an accelerator takes all rows at once
-_CPU_BLOCK = 4096
+# read from memory once; on an accelerator it bounds the memory that a step takes beside the features
+_CPU_BLOCK, _ACCELERATOR_BLOCK = 4096, 1 << 18
 _EPS = 1e-12  # smallest norm, as torch.nn.functional.normalize has it
+
+
+def class_sums(values: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """
+    Sum of the values of each class, in two levels: float32 would lose digits in one running sum over millions of rows,
+    and stop counting ones at 2 ** 24.
+
+    Args:
+        values: (N,), floating.
+        labels: class of each value (N,), int64 in 0 .. C-1.
+        num_classes: C.
+
+    Returns:
+        (C,), differentiable with respect to the values.
+    """
+    blocks = labels.shape[0] // _CPU_BLOCK + 1
+    block_of_row = torch.arange(labels.shape[0], device=labels.device) // _CPU_BLOCK
+    partial_sums = values.new_zeros(blocks * num_classes).index_add(0, block_of_row * num_classes + labels, values)
+    return partial_sums.unflatten(0, (blocks, num_classes)).sum(0)
 
 
 def class_cosine_sums(
@@ -20,8 +39,8 @@ def class_cosine_sums(
     """
     For every class c the sum over its rows of ``w_i * (f_i / |f_i|) . g_c``.
 
-    Instead of gathering a direction for each row, which moves as much memory as the features themselves, all C
-    products are taken (N x C values) and the row's own one is picked. Sums are in float32, also under autocast.
+    Works block by block, forwards and backwards: beside the features and their gradient only O(N) is kept. Sums are in
+    float32, also under autocast.
 
     Args:
         features: rows f (N, D) of any floating type.
@@ -39,7 +58,7 @@ def class_cosine_sums(
 
 
 def _blocks(features: torch.Tensor):
-    size = _CPU_BLOCK if features.device.type == "cpu" else max(features.shape[0], 1)
+    size = _CPU_BLOCK if features.device.type == "cpu" else _ACCELERATOR_BLOCK
     for start in range(0, features.shape[0], size):
         yield slice(start, start + size)
 
@@ -54,34 +73,31 @@ class _ClassCosineSums(Function):
         inverse_norms = torch.empty(labels.shape, device=features.device)
         for block in _blocks(features):
             rows = features[block].float()
-            inverse = torch.linalg.vector_norm(rows, dim=1).clamp(min=_EPS).reciprocal_()
-            products = rows @ directions.T
-            own = products.take_along_dim(safe_labels[block, None], dim=1).squeeze(1)
-            torch.mul(own, inverse, out=cosines[block])
+            inverse = torch.linalg.vector_norm(rows, dim=1).clamp_(min=_EPS).reciprocal_()
+            products = directions.index_select(0, safe_labels[block]).mul_(rows).sum(1)
+            torch.mul(products, inverse, out=cosines[block])
             inverse_norms[block] = inverse
         cosines = torch.where(valid, cosines, 0.0)
-        weighted = cosines if weights is None else cosines * weights
         ctx.save_for_backward(features, safe_labels, valid, directions, weights, cosines, inverse_norms)
-        return directions.new_zeros(num_classes).index_add_(0, safe_labels, weighted)
+        return class_sums(cosines if weights is None else cosines * weights, safe_labels, num_classes)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_sums):
         features, labels, valid, directions, weights, cosines, inverse_norms = ctx.saved_tensors
         need_features, _, need_directions, need_weights = ctx.needs_input_grad
-        own_grad = torch.where(valid, grad_sums[labels], 0.0)
+        own_grad = torch.where(valid, grad_sums.index_select(0, labels), 0.0)
         grad_weights = own_grad * cosines if need_weights else None
         scale = own_grad * inverse_norms if weights is None else own_grad * weights * inverse_norms
         radial = scale * cosines * inverse_norms
         grad_features = torch.empty_like(features) if need_features else None
         grad_directions = torch.zeros_like(directions) if need_directions else None
         for block in _blocks(features):
-            # a one-hot matrix scaled by each row's gradient: its product with the directions is the tangential part
-            spread = features.new_zeros((labels[block].shape[0], directions.shape[0]), dtype=torch.float32)
-            spread.scatter_(1, labels[block, None], scale[block, None])
             rows = features[block].float()
             if need_features:
-                grad_features[block] = (spread @ directions).addcmul_(rows, radial[block, None], value=-1.0)
+                tangential = directions.index_select(0, labels[block]).mul_(scale[block, None])
+                torch.addcmul(tangential, rows, radial[block, None], value=-1.0, out=grad_features[block])
             if need_directions:
-                grad_directions.addmm_(spread.T, rows)
+                spread = rows.new_zeros((rows.shape[0], directions.shape[0]))
+                grad_directions.addmm_(spread.scatter_(1, labels[block, None], scale[block, None]).T, rows)
         return grad_features, None, grad_directions, grad_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from monai_proto.losses.class_cosine import class_cosine_sums
+from monai_proto.losses.class_cosine import class_cosine_sums, class_sums
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 from monai_proto.networks.blocks.feature_selector import FeatureSelector
 from monai_proto.networks.blocks.selector_scores import selector_scores
@@ -45,13 +45,11 @@ def memory_bank_contrastive_loss(
     num_classes = class_means.shape[0]
     in_class = (labels >= 0) & (labels < num_classes)
     safe_labels = torch.where(in_class, labels, 0)
-    ones = in_class.float()
-    counts = ones.new_zeros(num_classes).index_add_(0, safe_labels, ones)
+    counts = class_sums(in_class.float(), safe_labels, num_classes)
     if feature_weights is None:
         total_weights = counts
     else:
-        weights = torch.where(in_class, feature_weights.float(), 0.0)
-        total_weights = weights.new_zeros(num_classes).index_add(0, safe_labels, weights)
+        total_weights = class_sums(torch.where(in_class, feature_weights.float(), 0.0), safe_labels, num_classes)
     sums = class_cosine_sums(features, labels, class_means, feature_weights)
     takes_part = (counts > 1) & (bank_counts > 1)
     terms = 1.0 - sums / torch.where(takes_part, total_weights, 1.0)

@@ -5,20 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ["copy_weights", "ema_decay", "update_ema"]
-
-
-@torch.no_grad()
-def copy_weights(teacher: nn.Module, student: nn.Module) -> None:
-    """
-    Make the teacher equal to the student, and take it out of training.
-
-    Raises:
-        RuntimeError: when the two differ in architecture (``load_state_dict`` names the keys).
-    """
-    teacher.load_state_dict(student.state_dict())
-    teacher.requires_grad_(False)
-    teacher.eval()
+__all__ = ["ema_decay", "update_ema"]
 
 
 @torch.no_grad()

@@ -1,0 +1,20 @@
+"""Synthetic volumes with labels, for commands, bundles and tests that run without any download."""
+
+from monai_proto.data.phantoms.ct_phantom import CT_LABELS, CT_PHASES, make_ct_phantom
+from monai_proto.data.phantoms.mri_phantom import MRI_LABELS, make_mri_phantom
+from monai_proto.data.phantoms.phantom import PHANTOM_VERSION, Phantom
+from monai_proto.data.phantoms.phantom_cache import phantom_dataset_dir
+from monai_proto.data.phantoms.phantom_dataset import write_ct_phantom_dataset, write_mri_phantom_dataset
+
+__all__ = [
+    "CT_LABELS",
+    "CT_PHASES",
+    "MRI_LABELS",
+    "PHANTOM_VERSION",
+    "Phantom",
+    "make_ct_phantom",
+    "make_mri_phantom",
+    "phantom_dataset_dir",
+    "write_ct_phantom_dataset",
+    "write_mri_phantom_dataset",
+]

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from monai_proto.data.phantoms.abdominal_organs import AbdomenSpace, OrganSizes, paint_organs
+from monai_proto.data.phantoms.abdomen import AbdomenSpace, OrganSizes
+from monai_proto.data.phantoms.abdominal_organs import paint_organs
 from monai_proto.data.phantoms.ct_attenuation import CT_PHASES, TissueAttenuation
 from monai_proto.data.phantoms.phantom import Phantom, phantom_generator
 from monai_proto.data.phantoms.random_fields import correlated_noise, deform, random_waves
@@ -57,7 +58,7 @@ def make_ct_phantom(
         voxel_size_mm: typical voxel size; the time and memory needed grow with its inverse cube.
 
     Returns:
-        the phantom: image int16 in HU, label uint8; at 4 mm about 72-96 x 72-96 x 40-64 voxels.
+        the phantom: image int16 in HU, label uint8; at 4 mm about 80 x 80 x 50 voxels.
 
     Raises:
         ValueError: when ``seed`` or ``index`` is negative, ``phase`` is unknown or ``voxel_size_mm`` is not positive.
@@ -85,10 +86,9 @@ def make_ct_phantom(
 def _sample_grid(trunk: Trunk, axis_codes: str, voxel_size: float, generator: np.random.Generator) -> VolumeGrid:
     """A square field of view around the trunk and its table, from the lungs' bases to below the kidneys."""
     in_plane = voxel_size * generator.uniform(0.96, 1.08)
-    slices = voxel_size * generator.uniform(0.9, 1.2)
-    side = float(np.clip(2 * trunk.half_width + generator.uniform(10, 35), 76 * in_plane, 92 * in_plane))
-    side = side if voxel_size == 4.0 else 2 * trunk.half_width + 20
-    bottom, top = generator.uniform(-80, -60), generator.uniform(105, 150)
+    slices = voxel_size * generator.uniform(0.9, 1.05)
+    side = float(np.clip(2 * trunk.half_width + generator.uniform(10, 35), 312, 368))
+    bottom, top = generator.uniform(-80, -65), generator.uniform(100, 145)
     centre = (generator.uniform(-6, 6), generator.uniform(-14, -4), 0.5 * (bottom + top))
     return make_grid((side, side, top - bottom), (in_plane, in_plane, slices), axis_codes, centre)
 
@@ -112,8 +112,8 @@ def _paint_abdomen(
     skin = trunk.skin_distance(points)
     cavity, diaphragm = trunk.cavity_distance(skin), trunk.diaphragm_distance(points)
     paint_wall(canvas, points, skin, trunk, attenuation.muscle, texture)
-    paint_lungs(canvas, points, cavity, diaphragm, generator)
-    space = AbdomenSpace(points, cavity, diaphragm, trunk.spine_centre(points[2]), texture)
+    paint_lungs(canvas, points, cavity, diaphragm, trunk, generator)
+    space = AbdomenSpace(points, cavity, diaphragm, trunk.spine_centre(points[2]), texture, trunk.half_width)
     paint_organs(canvas, space, sizes, attenuation, generator)
     paint_skeleton(canvas, points, skin, trunk)
     canvas.keep_largest_components()

@@ -8,7 +8,8 @@ import numpy as np
 
 from monai_proto.data.phantoms.phantom import Phantom, phantom_generator
 from monai_proto.data.phantoms.random_fields import add_rician_noise, bias_field
-from monai_proto.data.phantoms.temporal_lobe import TemporalLobe, TissueContrast, paint_temporal_lobe
+from monai_proto.data.phantoms.temporal_lobe import TemporalLobe, TissueContrast
+from monai_proto.data.phantoms.temporal_lobe_painting import paint_temporal_lobe
 from monai_proto.data.phantoms.tissue_canvas import TissueCanvas
 from monai_proto.data.phantoms.volume_grid import VolumeGrid, make_grid, rotation_matrix
 
@@ -97,5 +98,7 @@ def _to_lobe_frame(grid: VolumeGrid, side: str, generator: np.random.Generator) 
     pose = rotation_matrix(generator.uniform(-5, 5, 3)) / generator.uniform(0.97, 1.03)
     sign = _side_sign(side)
     points = grid.world_coordinates()
-    centred = [(points[axis] - np.float32(sign[axis] * _LEFT_CENTRE[axis])) * np.float32(sign[axis]) for axis in range(3)]
+    centred = [
+        (points[axis] - np.float32(sign[axis] * _LEFT_CENTRE[axis])) * np.float32(sign[axis]) for axis in range(3)
+    ]
     return np.stack([sum(np.float32(pose[row, axis]) * centred[axis] for axis in range(3)) for row in range(3)])

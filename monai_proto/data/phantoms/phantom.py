@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Phantom", "phantom_generator"]
+__all__ = ["PHANTOM_VERSION", "Phantom", "phantom_generator"]
+
+# goes up by one whenever any voxel of any phantom changes, so that cached data sets are made anew
+PHANTOM_VERSION = 1
 
 
 class Phantom(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["ellipsoid_distance", "plane_distance", "smooth_union", "tube_distance"]
+__all__ = ["ellipsoid_distance", "smooth_union", "tube_distance"]
 
 
 def ellipsoid_distance(
@@ -60,12 +60,6 @@ def tube_distance(
     distance = scaled * (scaled - 1) / np.maximum(gradient, np.float32(1e-6))
     ended = np.minimum(half_width, half_height) <= smallest
     return np.where(ended, np.maximum(distance, smallest), distance)
-
-
-def plane_distance(points: np.ndarray, normal: Sequence[float], offset: float) -> np.ndarray:
-    """Distance to the half space ``normal . point <= offset``; ``points`` (3, ...) in mm, ``normal`` of any length."""
-    unit = np.asarray(normal, dtype=np.float64) / np.linalg.norm(normal)
-    return sum(np.float32(unit[axis]) * points[axis] for axis in range(3)) - np.float32(offset)
 
 
 def smooth_union(first: np.ndarray, second: np.ndarray, blend: float) -> np.ndarray:

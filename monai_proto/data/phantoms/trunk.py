@@ -56,7 +56,7 @@ class Trunk:
         )
 
     def skin_distance(self, points: np.ndarray) -> np.ndarray:
-        """Distance to the skin in mm, negative inside; a cross-section between ellipse and rectangle, narrower at the waist."""
+        """Distance to the skin in mm, negative inside: between ellipse and rectangle, narrower at the waist."""
         x, y, z = points
         waist = 1 - 0.05 * np.exp(-((z + 30) ** 2) / 4000)
         u, v = np.abs(x) / (self.half_width * waist), np.abs(y) / self.half_depth
@@ -82,13 +82,13 @@ class Trunk:
 
 
 def paint_table(canvas: TissueCanvas, points: np.ndarray, trunk: Trunk) -> None:
-    """The curved table top below the back: a thin shell over foam. ``points`` are those of the scanner, not the body."""
+    """The curved table top below the back: two shells around foam; ``points`` are the scanner's, not the body's."""
     x, y, _ = points
     surface = np.float32(-trunk.half_depth - 9.0) + np.float32(0.0011) * x * x
     beside = np.abs(x) - 200
-    canvas.paint(np.maximum(np.maximum(y - surface, surface - 60 - y), beside), AIR_HU + 40)
-    canvas.paint(np.maximum(np.abs(y - surface) - 1.5, beside), -150.0)
-    canvas.paint(np.maximum(np.abs(y - surface + 48) - 1.5, beside), -250.0)
+    canvas.paint(np.maximum(np.maximum(y - surface, surface - 32 - y), beside), AIR_HU + 60)
+    canvas.paint(np.maximum(np.abs(y - surface) - 2, beside), 40.0)
+    canvas.paint(np.maximum(np.abs(y - surface + 32) - 2, beside), -60.0)
 
 
 def paint_wall(
@@ -114,7 +114,7 @@ def paint_wall(
     behind = trunk.spine_centre(z)
     inside = skin + np.float32(0.6 * trunk.fat)
     for side in (-1, 1):
-        back = tube_distance(x - side * 34, y - behind + 34, np.full_like(x, 31.0), np.full_like(x, 19.0), side * 8.0)
+        back = tube_distance(x - side * 34, y - behind + 35, np.full_like(x, 33.0), np.full_like(x, 23.0), side * 8.0)
         canvas.paint(np.maximum(back, inside), muscle)
         size = np.clip(16 - 0.13 * z, 0, 24).astype(np.float32)
         psoas = tube_distance(x - side * (24 + size), y - behind - 2, size, size * np.float32(1.1))
@@ -163,12 +163,13 @@ def paint_lungs(
     points: np.ndarray,
     cavity: np.ndarray,
     diaphragm: np.ndarray,
+    trunk: Trunk,
     generator: np.random.Generator,
 ) -> None:
     """Lungs with vessels above the diaphragm, and the heart between them; ``cavity``, ``diaphragm`` distances in mm."""
     lung = np.maximum(np.maximum(-diaphragm, cavity + 1), -10 - points[2])
-    mediastinum = np.abs(points[0] + 8) - 30
+    mediastinum = np.abs(points[0] + 4) - 20 - 0.1 * np.abs(points[1])
     vessels = np.clip(random_waves(points, 17.0, generator) - 1.5, 0, None)
     canvas.paint(np.maximum(lung, -mediastinum), _LUNG_HU + 500 * vessels)
-    heart = ellipsoid_distance(points, (-22.0, 28.0, 150.0), (62.0, 48.0, 45.0))
+    heart = ellipsoid_distance(points, (-22.0, 28.0, trunk.dome_height + 22.0), (64.0, 50.0, 42.0))
     canvas.paint(np.maximum(heart, lung), 50.0)

@@ -13,6 +13,7 @@ __all__ = ["ClassMemoryBank"]
 
 _POLICIES = ("replace", "fifo")
 _SELECTIONS = ("highest", "lowest", "first", "random")
+_CHUNK = 256
 
 
 class ClassMemoryBank(nn.Module):
@@ -114,7 +115,7 @@ class ClassMemoryBank(nn.Module):
         rows, keys = self._best_rows(features.detach(), labels, keys)
         if idist.get_world_size() > 1:
             rows, keys = self._best_of_all_ranks(rows, keys)
-        self._store(rows, (keys > -torch.inf))
+        self._store(rows, keys > _least(keys.dtype))
 
     def class_means(self, row_weights: torch.Tensor | None = None) -> torch.Tensor:
         """
@@ -137,28 +138,32 @@ class ClassMemoryBank(nn.Module):
         return torch.arange(self.rows_per_class, device=self.counts.device) < self.counts.unsqueeze(-1)
 
     def _keys(self, labels: torch.Tensor, scores: torch.Tensor | None) -> torch.Tensor:
-        """Rank of each row (N,), the larger the better; float64 holds a row's position exactly."""
+        """Rank of each row (N,), the larger the better: a position is an integer, and so exact."""
         if self.selection == "random":
             return torch.rand(labels.shape, device=labels.device, dtype=torch.float64)
         if scores is None or self.selection == "first":
-            return -torch.arange(labels.shape[0], device=labels.device, dtype=torch.float64)
-        return scores.double() if self.selection == "highest" else -scores.double()
+            return -torch.arange(labels.shape[0], device=labels.device, dtype=torch.int32)
+        exact = torch.promote_types(scores.dtype, torch.float32) if scores.is_floating_point() else torch.float64
+        return scores.to(exact) if self.selection == "highest" else -scores.to(exact)
 
     def _best_rows(
         self, features: torch.Tensor, labels: torch.Tensor, keys: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The K rows of each class with the largest keys: (C, K, D) and their keys (C, K), -inf where there is none."""
-        keys = F.pad(keys, (0, self.rows_per_class), value=-torch.inf)
-        padded_labels = F.pad(labels, (0, self.rows_per_class), value=self.ignore_index)
-        classes = torch.arange(self.num_classes, device=labels.device).unsqueeze(-1)
-        keys_of_class = torch.where(padded_labels == classes, keys, -torch.inf)
-        best_keys, index = keys_of_class.topk(self.rows_per_class, dim=1)
-        present = best_keys > -torch.inf
+        """The K rows of each class with the largest keys: (C, K, D) and their keys (C, K), the least where none is."""
+        none = _least(keys.dtype)
+        num_rows, device = features.shape[0], labels.device
+        padding = -num_rows % _CHUNK if num_rows else _CHUNK
+        padding += -(-self.rows_per_class // _CHUNK) * _CHUNK
+        keys = F.pad(keys, (0, padding), value=none)
+        labels = F.pad(labels, (0, padding), value=self.ignore_index)
+        of_class = labels == torch.arange(self.num_classes, device=device).unsqueeze(-1)
+        best_keys, index = _top(torch.where(of_class, keys, none), self.rows_per_class)
+        present = best_keys > none
         # a class with K rows or fewer keeps them all, in the order in which they were given
-        fits = ((padded_labels == classes).sum(1, keepdim=True) <= self.rows_per_class) & present
-        order = torch.where(fits, index, labels.shape[0]).sort(dim=1, stable=True).indices
+        fits = (of_class.sum(1, keepdim=True) <= self.rows_per_class) & present
+        order = torch.where(fits, index, num_rows).sort(dim=1, stable=True).indices
         best_keys, index = best_keys.take_along_dim(order, dim=1), index.take_along_dim(order, dim=1)
-        if features.shape[0] == 0:
+        if num_rows == 0:
             return self.rows.new_zeros(self.rows.shape), best_keys
         rows = features[torch.where(present, index, 0)].to(self.rows.dtype)
         return rows * present.unsqueeze(-1), best_keys
@@ -186,3 +191,21 @@ class ClassMemoryBank(nn.Module):
         order = in_use.long().sort(dim=1, descending=True, stable=True).indices[:, : self.rows_per_class]
         self.rows.copy_(queue.take_along_dim(order.unsqueeze(-1), dim=1))
         self.counts.copy_((given + self.counts).clamp(max=self.rows_per_class))
+
+
+def _least(dtype: torch.dtype) -> float | int:
+    """The key of a place without a row, below that of any row."""
+    return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
+
+
+def _top(keys: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    The k largest of (C, N) and where they are, as ``keys.topk(k)``, but with one vectorised reduction of all keys: they
+    lie in the k chunks that have the largest maxima. N is a multiple of the chunk size and at least k.
+    """
+    chunks = keys.unflatten(1, (-1, _CHUNK))
+    chosen = chunks.amax(2).topk(min(k, chunks.shape[1]), dim=1).indices
+    candidates = chunks.take_along_dim(chosen.unsqueeze(-1), dim=1).flatten(1)
+    best, place = candidates.topk(k, dim=1)
+    chunk = chosen.take_along_dim(place // _CHUNK, dim=1)
+    return best, chunk * _CHUNK + place % _CHUNK

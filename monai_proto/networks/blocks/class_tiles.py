@@ -26,6 +26,7 @@ class ClassTiles:
 
     Attributes:
         tile_class: class of each tile (T,).
+        first_tile: first tile of each class (C,); any tile for a class without rows.
         row_of_slot: row in each place of each tile (T, R); any row where a place is empty.
         slot_of_row: place of each row (N,) in the T R places; 0 for rows in no tile.
         in_use: whether a place holds a row (T, R).
@@ -47,6 +48,7 @@ class ClassTiles:
             num_tiles = max(int(end_tile[-1]), 1)
         else:
             num_tiles = (num_rows + _TILE_ROWS - 1) // _TILE_ROWS + num_classes
+        self.first_tile = first_tile.clamp(max=num_tiles - 1)
         tiles = torch.arange(num_tiles, device=labels.device)
         self.tile_class = torch.searchsorted(end_tile, tiles, right=True).clamp_(max=num_classes - 1)
 
@@ -54,12 +56,13 @@ class ClassTiles:
         tile_start = (tiles - first_tile[self.tile_class]) * _TILE_ROWS  # first row of the tile within its class
         position = tile_start.unsqueeze(1) + torch.arange(_TILE_ROWS, device=labels.device)
         self.in_use = position < self.counts[self.tile_class].unsqueeze(1)
-        self.row_of_slot = order[(first_row[self.tile_class].unsqueeze(1) + position).clamp_(max=num_rows - 1)]
+        place = (first_row[self.tile_class].unsqueeze(1) + position).clamp_(max=num_rows - 1)
+        self.row_of_slot = order.index_select(0, place.reshape(-1)).view_as(place)
 
         rank = torch.empty_like(order)
-        rank[order] = torch.arange(num_rows, device=labels.device)
+        rank.scatter_(0, order, torch.arange(num_rows, device=labels.device))
         safe_labels = torch.where(self.in_class, labels, 0)
-        slots = rank + (first_tile * _TILE_ROWS - first_row)[safe_labels]
+        slots = rank + (first_tile * _TILE_ROWS - first_row).index_select(0, safe_labels)
         self.slot_of_row = torch.where(self.in_class, slots, 0)
 
     def blocks(self) -> Iterator[slice]:
@@ -69,13 +72,15 @@ class ClassTiles:
         for start in range(0, num_tiles, size):
             yield slice(start, start + size)
 
-    def gather(self, features: torch.Tensor, block: slice, centres: torch.Tensor | None = None) -> torch.Tensor:
+    def gather(
+        self, features: torch.Tensor, block: slice | torch.Tensor, centres: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """
         Rows of the tiles of a block, less the centre of their class.
 
         Args:
             features: (N, D) of any floating type.
-            block: from :meth:`blocks`.
+            block: from :meth:`blocks`, or indices of tiles.
             centres: (C, D), float32; nothing is taken off without.
 
         Returns:
@@ -85,6 +90,6 @@ class ClassTiles:
         rows = features.index_select(0, self.row_of_slot[block].reshape(-1)).float().unflatten(0, (-1, _TILE_ROWS))
         return rows if centres is None else rows.sub_(self.of_class(centres, block).unsqueeze(1))
 
-    def of_class(self, values: torch.Tensor, block: slice) -> torch.Tensor:
+    def of_class(self, values: torch.Tensor, block: slice | torch.Tensor) -> torch.Tensor:
         """What each tile of a block takes of values (C, ...) that its class has: (tiles of the block, ...)."""
         return values.index_select(0, self.tile_class[block])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from monai_proto.networks.blocks.class_tiles import ClassTiles
 
 __all__ = ["selector_scores"]
 
-_TILE_ROWS = 256
+_NEGATIVE_SLOPE = 0.2
 
 
 def selector_scores(
@@ -17,10 +21,13 @@ def selector_scores(
     """
     ``sigmoid(selector_c(f))`` of every row from the selector of its class.
 
-    Rows are laid out in tiles of one class each, so that one batched product serves all classes: the number of tiles
-    depends on N and C only, and nothing waits for the class counts to reach the host. Batch statistics are those of
-    the class's own rows, as if its selector had been called on them; a class without rows leaves its running
-    statistics alone, and one with a single row uses them (one row has no variance).
+    Rows are laid out in tiles of one class each (:class:`ClassTiles`), so that one batched product serves all classes.
+    Batch statistics are those of the class's own rows, as if its selector had been called on them; a class without
+    rows leaves its running statistics alone, and one with a single row uses them (one row has no variance).
+
+    Only two steps handle N rows: the moments of each class's rows and the scores themselves. The rest, batch
+    normalisation included, is algebra on the selectors' weights, which autograd differentiates: the mean and variance
+    of a linear layer's output follow from those of its input, and normalisation folds into the layer.
 
     Args:
         selectors: C modules :class:`FeatureSelector`.
@@ -29,86 +36,110 @@ def selector_scores(
         training: batch statistics or running ones; by default as the selectors' own mode says.
 
     Returns:
-        (N,), float32, differentiable with respect to the selectors' weights.
+        (N,), float32, differentiable once with respect to the selectors' weights.
     """
     with torch.autocast(features.device.type, enabled=False):
         return _selector_scores(selectors, features.detach(), labels, training)
 
 
 def _selector_scores(selectors, features, labels, training):
-    num_classes, num_rows = len(selectors), features.shape[0]
-    if num_rows == 0:
+    if features.shape[0] == 0:
         return features.new_zeros(0, dtype=torch.float32)
-    slots, tile_class, counts = _tile_slots(labels, num_classes)
-    tiles = features.new_zeros((tile_class.shape[0] * _TILE_ROWS, features.shape[1]), dtype=torch.float32)
-    tiles[slots] = features.float()
-    in_use = tiles.new_zeros(tiles.shape[0]).index_fill_(0, slots, 1.0)
-
-    tiles, in_use = tiles.unflatten(0, (-1, _TILE_ROWS)), in_use.unflatten(0, (-1, _TILE_ROWS))
+    norms = [selector[1] for selector in selectors]
     weight, bias = _stacked(selectors, 0, "weight"), _stacked(selectors, 0, "bias")
-    hidden = torch.baddbmm(bias[tile_class].unsqueeze(1), tiles, weight[tile_class].transpose(1, 2))
-    scale, shift = _normalisation(selectors, hidden, in_use, tile_class, counts, training)
-    hidden = F.leaky_relu(hidden * scale[tile_class].unsqueeze(1) + shift[tile_class].unsqueeze(1), 0.2)
-    last_weight, last_bias = _stacked(selectors, 3, "weight"), _stacked(selectors, 3, "bias")
-    raw = torch.bmm(hidden, last_weight[tile_class].transpose(1, 2)).squeeze(-1) + last_bias[tile_class]
-    scores = raw.sigmoid().reshape(-1)[slots]
-    return torch.where((labels >= 0) & (labels < num_classes), scores, 0.0)
+    mean, var = _stacked(selectors, 1, "running_mean"), _stacked(selectors, 1, "running_var")
+    tiles = ClassTiles(labels, len(selectors))
+    centres = None
+    if norms[0].training if training is None else training:
+        centres, covariance = _class_moments(features, tiles)
+        batch_mean = _per_class(weight, centres) + bias
+        batch_var = ((weight @ covariance) * weight).sum(-1).clamp(min=0.0)
+        _update_running(norms, batch_mean.detach(), batch_var.detach(), tiles.counts)
+        has_variance = (tiles.counts > 1).unsqueeze(-1)
+        mean, var = torch.where(has_variance, batch_mean, mean), torch.where(has_variance, batch_var, var)
+        bias = bias + _per_class(weight, centres)
+    scale = _stacked(selectors, 1, "weight") * (var + norms[0].eps).rsqrt()
+    shift = (bias - mean) * scale + _stacked(selectors, 1, "bias")
+    last_weight, last_bias = _stacked(selectors, 3, "weight").squeeze(1), _stacked(selectors, 3, "bias")
+    raw = _TileScores.apply(features, tiles, centres, weight * scale.unsqueeze(-1), shift, last_weight, last_bias)
+    scores = raw.reshape(-1).index_select(0, tiles.slot_of_row).sigmoid()
+    return torch.where(tiles.in_class, scores, 0.0)
 
 
 def _stacked(selectors: nn.ModuleList, layer: int, name: str) -> torch.Tensor:
     return torch.stack([getattr(selector[layer], name) for selector in selectors])
 
 
-def _tile_slots(labels: torch.Tensor, num_classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _per_class(matrices: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Products of (C, D, D) with (C, D)."""
+    return (matrices @ vectors.unsqueeze(-1)).squeeze(-1)
+
+
+def _class_moments(features: torch.Tensor, tiles: ClassTiles) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Where each row goes when every class starts at a tile of its own.
-
-    Returns:
-        slot of each row (N,), class of each tile (T,) and rows of each class (C,). Rows of no class come last, in
-        tiles that count as class C-1 and whose results are not used.
+    Mean (C, D) and biased covariance (C, D, D) of the rows of each class, in one pass: sums are taken about the mean of
+    the class's first tile, which is close enough to the class's for float32.
     """
-    num_rows = labels.shape[0]
-    groups = torch.where((labels >= 0) & (labels < num_classes), labels, num_classes)
-    counts = labels.new_zeros(num_classes + 1).index_add_(0, groups, torch.ones_like(groups))
-    tiles_of_group = (counts + _TILE_ROWS - 1) // _TILE_ROWS
-    first_tile = tiles_of_group.cumsum(0) - tiles_of_group
-    first_row = counts.cumsum(0) - counts
-    order = groups.argsort(stable=True)
-    sorted_groups = groups[order]
-    position = torch.arange(num_rows, device=labels.device) - first_row[sorted_groups]
-    slots = torch.empty_like(order)
-    slots[order] = first_tile[sorted_groups] * _TILE_ROWS + position
-    num_tiles = (num_rows + _TILE_ROWS - 1) // _TILE_ROWS + num_classes + 1
-    tiles = torch.arange(num_tiles, device=labels.device)
-    tile_class = torch.searchsorted(tiles_of_group.cumsum(0), tiles, right=True).clamp(max=num_classes - 1)
-    return slots, tile_class, counts[:num_classes]
-
-
-def _normalisation(selectors, hidden, in_use, tile_class, counts, training) -> tuple[torch.Tensor, torch.Tensor]:
-    """Batch normalisation of each class as one scale and shift (C, D)."""
-    norms = [selector[1] for selector in selectors]
-    mean = torch.stack([norm.running_mean for norm in norms])
-    var = torch.stack([norm.running_var for norm in norms])
-    if norms[0].training if training is None else training:
-        in_use = in_use.unsqueeze(-1)
-        rows = counts.clamp(min=1).unsqueeze(-1).to(hidden.dtype)
-        has_variance = (counts > 1).unsqueeze(-1)
-        zeros = torch.zeros_like(mean)
-        batch_mean = zeros.index_add(0, tile_class, (hidden * in_use).sum(1)) / rows
-        centred = (hidden - batch_mean[tile_class].unsqueeze(1)) * in_use
-        batch_var = zeros.index_add(0, tile_class, centred.square().sum(1)) / rows
-        _update_running(norms, batch_mean.detach(), (batch_var * rows / (rows - 1).clamp(min=1)).detach(), counts)
-        mean, var = torch.where(has_variance, batch_mean, mean), torch.where(has_variance, batch_var, var)
-    scale = _stacked(selectors, 1, "weight") * (var + norms[0].eps).rsqrt()
-    return scale, _stacked(selectors, 1, "bias") - mean * scale
+    num_classes, feature_dim = tiles.counts.shape[0], features.shape[1]
+    rows = tiles.counts.clamp(min=1).unsqueeze(-1)
+    in_use = tiles.in_use.unsqueeze(-1).float()
+    first = tiles.first_tile
+    origin = (tiles.gather(features, first) * in_use[first]).sum(1) / in_use[first].sum(1).clamp(min=1)
+    total, products = torch.zeros_like(origin), origin.new_zeros((num_classes, feature_dim, feature_dim))
+    for block in tiles.blocks():
+        centred = tiles.gather(features, block, origin).mul_(in_use[block])
+        total.index_add_(0, tiles.tile_class[block], centred.sum(1))
+        products.index_add_(0, tiles.tile_class[block], torch.bmm(centred.transpose(1, 2), centred))
+    offset = total / rows
+    return origin + offset, products / rows.unsqueeze(-1) - offset.unsqueeze(2) * offset.unsqueeze(1)
 
 
 @torch.no_grad()
-def _update_running(norms, mean, unbiased_var, counts) -> None:
+def _update_running(norms, mean, var, counts) -> None:
     """What BatchNorm1d does to its buffers, for the classes that have a variance."""
+    unbiased_var = var * (counts / (counts - 1).clamp(min=1)).unsqueeze(-1)
     for c, norm in enumerate(norms):
         seen = counts[c] > 1
         momentum = norm.momentum * seen
         norm.running_mean.lerp_(mean[c], momentum)
         norm.running_var.lerp_(unbiased_var[c], momentum)
         norm.num_batches_tracked.add_(seen)
+
+
+class _TileScores(Function):
+    """``last_weight . leaky_relu(weight (f - centre) + shift) + last_bias`` of each row, with its class's values."""
+
+    @staticmethod
+    def forward(ctx, features, tiles, centres, weight, shift, last_weight, last_bias):
+        raw = torch.empty(tiles.in_use.shape, device=features.device)
+        for block in tiles.blocks():
+            hidden = _hidden(tiles.gather(features, block, centres), tiles, block, weight, shift)
+            weighted = F.leaky_relu_(hidden, _NEGATIVE_SLOPE).mul_(tiles.of_class(last_weight, block).unsqueeze(1))
+            torch.add(weighted.sum(-1), tiles.of_class(last_bias, block), out=raw[block])
+        ctx.tiles = tiles
+        ctx.save_for_backward(features, centres, weight, shift, last_weight)
+        return raw
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_raw):
+        features, centres, weight, shift, last_weight = ctx.saved_tensors
+        tiles = ctx.tiles
+        # sums over the rows of a class of gradient x slope, and of its product with the row: all gradients follow
+        slopes, slopes_rows = torch.zeros_like(shift), torch.zeros_like(weight)
+        for block in tiles.blocks():
+            rows = tiles.gather(features, block, centres)
+            hidden = _hidden(rows, tiles, block, weight, shift)
+            grad = grad_raw[block].unsqueeze(-1).expand_as(hidden)
+            slope = torch.ops.aten.leaky_relu_backward(grad, hidden, _NEGATIVE_SLOPE, False)
+            slopes.index_add_(0, tiles.tile_class[block], slope.sum(1))
+            slopes_rows.index_add_(0, tiles.tile_class[block], torch.bmm(slope.transpose(1, 2), rows))
+        grad_last_bias = torch.zeros_like(last_weight[:, :1]).index_add_(0, tiles.tile_class, grad_raw.sum(1, True))
+        grad_last_weight = (weight * slopes_rows).sum(-1) + shift * slopes
+        grad_weight, grad_shift = last_weight.unsqueeze(-1) * slopes_rows, last_weight * slopes
+        return None, None, None, grad_weight, grad_shift, grad_last_weight, grad_last_bias
+
+
+def _hidden(rows, tiles, block, weight, shift) -> torch.Tensor:
+    """Normalised output of the selectors' first layer for the rows of a block."""
+    return torch.baddbmm(tiles.of_class(shift, block).unsqueeze(1), rows, tiles.of_class(weight, block).transpose(1, 2))

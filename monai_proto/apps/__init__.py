@@ -1,0 +1,1 @@
+"""Programs: what a person starts."""
