@@ -121,6 +121,8 @@ def main(
     from monai_proto.data.decathlon_source import open_decathlon_source
 
     pooch.get_logger().setLevel("WARNING")
+    if sha256 and md5:
+        raise typer.BadParameter("give --sha256 or --md5, not both")
     known_hash = f"sha256:{sha256}" if sha256 else f"md5:{md5}" if md5 else None
     try:
         with open_decathlon_source(output, source, task, url, known_hash, download_dir, Console(stderr=True)) as (

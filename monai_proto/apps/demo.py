@@ -29,7 +29,7 @@ ARMS = {"supervised": "labelled volumes only", "semi_supervised": "with the unla
 def main(
     output: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo_output"),
     bundles: Annotated[Path, typer.Option(help="Folder of the bundles in the checkout.")] = Path("bundles"),
-    epochs: Annotated[int, typer.Option(help="Epochs of 25 steps of each training.")] = 16,
+    epochs: Annotated[int, typer.Option(help="Epochs of 25 steps of each training.")] = 10,
     labelled: Annotated[int, typer.Option(help="Labelled volumes.")] = 3,
 ) -> None:
     """Run the demo; prints a summary and says where the figures are."""
@@ -47,7 +47,7 @@ def main(
     for arm, title in ARMS.items():
         folder = output / arm
         overlay = ["supervised_train.json"] if arm == "supervised" else []
-        console.print(f"Training on the {title}: {epochs * 25} steps ...")
+        console.print(f"Training, {title}: {epochs * 25} steps ...")
         paths = {"ckpt_dir": folder, "output_dir": folder / "log", "num_labelled": labelled, "max_epochs": epochs}
         _run_bundle(bundle, ["train.json", *overlay], folder / "train.log", paths)
         _run_bundle(

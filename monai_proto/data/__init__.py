@@ -3,6 +3,8 @@
 from monai_proto.data.case_report import CaseReport
 from monai_proto.data.datalist import load_semi_supervised_datalist, read_datalist, write_datalist
 from monai_proto.data.image_list import list_images
+from monai_proto.data.phantoms.phantom_cache import phantom_dataset_dir
+from monai_proto.data.phantoms.phantom_dataset import write_ct_phantom_dataset, write_mri_phantom_dataset
 from monai_proto.data.two_stream_dataloader import TwoStreamDataLoader
 from monai_proto.data.two_stream_sampler import TwoStreamBatchSampler
 
@@ -12,6 +14,9 @@ __all__ = [
     "TwoStreamDataLoader",
     "list_images",
     "load_semi_supervised_datalist",
+    "phantom_dataset_dir",
     "read_datalist",
+    "write_ct_phantom_dataset",
     "write_datalist",
+    "write_mri_phantom_dataset",
 ]

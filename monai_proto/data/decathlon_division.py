@@ -62,9 +62,9 @@ def divide_cases(
     """
     Divide usable cases by subject.
 
-    Without a fraction, a split that dataset.json gives is kept; cases that it does not list follow their subject, or
-    join training. An image without label whose subject is in validation or test is of no use to either side: it gets a
-    problem and appears nowhere.
+    Without a fraction, a split that dataset.json gives is kept, and validation is drawn where it gives none; cases
+    that it does not list follow their subject, or join training. An image without label whose subject is in validation
+    or test is of no use to either side: it gets a problem and appears nowhere.
 
     Args:
         cases: usable cases, each with its subject.
@@ -79,14 +79,13 @@ def divide_cases(
     """
     labelled = [case for case in cases if case.label]
     redraw = validation_fraction is not None or test_fraction is not None
-    given = _given_parts(labelled)
-    if redraw or not given:
+    part_of = {} if redraw else _given_parts(labelled)
+    origin = "as dataset.json gives it"
+    if "validation" not in part_of.values():
+        origin = f"drawn by subject with seed {seed}" + (", test as given" if part_of else "")
         fraction = DEFAULT_VALIDATION_FRACTION if validation_fraction is None else validation_fraction
-        fractions = {"validation": fraction, "test": test_fraction or 0.0}
-        part_of = split_subjects((case.subject for case in labelled), fractions, seed)
-        origin = f"drawn by subject with seed {seed}"
-    else:
-        part_of, origin = given, "as dataset.json gives it"
+        undecided = [case.subject for case in labelled if case.subject not in part_of]
+        part_of |= split_subjects(undecided, {"validation": fraction, "test": test_fraction or 0.0}, seed)
     division = DecathlonDivision(origin=origin)
     for case in cases:
         part = part_of.get(case.subject, "training")

@@ -14,8 +14,8 @@ from monai_proto.data.nifti_files import case_name, is_apple_double, is_nifti_na
 
 __all__ = ["DecathlonCase", "DecathlonFolder", "find_decathlon_root", "scan_decathlon_folder"]
 
-# images, their labels, and whether images without labels are meant to have none
-_FOLDERS = (("imagesTr", "labelsTr", False), ("images", "labels", False), ("imagesTs", "labelsTs", True))
+# images, their labels, and the list that they belong to by their place
+_FOLDERS = (("imagesTr", "labelsTr", None), ("images", "labels", None), ("imagesTs", "labelsTs", "test"))
 _LISTS = ("training", "validation", "test", "unlabelled")
 
 
@@ -28,7 +28,8 @@ class DecathlonCase:
         case: file name without folder and ``.nii.gz``.
         image: its image; None when there is none.
         label: its label map; None when there is none.
-        listed_in: list of dataset.json that holds it (training, validation, test, unlabelled), or None.
+        listed_in: list of dataset.json that holds it (training, validation, test, unlabelled), or None; ``test`` as
+            well for one of ``imagesTs`` that is not listed.
         subject: the patient, as dataset.json gives it, else None until somebody knows.
         checksums: SHA-256 of the files by key (image, label), once they were read.
         problems: why the case is left out; empty for one that can be used.
@@ -98,24 +99,15 @@ def scan_decathlon_folder(root: Path) -> DecathlonFolder:
     found = _FolderFiles(root)
     cases = _listed_cases(root, content, found)
     listed = {file for case in cases for file in case.files}
-    for image_folder, label_folder, unlabelled_on_purpose in _FOLDERS:
-        labels = {case_name(file): file for file in found.nifti(label_folder) if file not in listed}
+    for image_folder, label_folder, part in _FOLDERS:
+        labels = [file for file in found.nifti(label_folder) if file not in listed]
+        label_of = {case_name(file): file for file in reversed(labels)}
         for case in cases:
-            if case.image and case.image.startswith(f"{image_folder}/") and not case.label and case.case in labels:
-                _add_unlisted_label(case, labels.pop(case.case))
-        first_of: dict[str, str] = {}
-        for image in found.nifti(image_folder):
-            if image not in listed:
-                name = case_name(image)
-                case = DecathlonCase(name, image, labels.pop(name, None))
-                first = first_of.setdefault(name, image)
-                if first != image:
-                    case.problems.append(f"a second image of the same name, beside {first}")
-                if not case.label and not unlabelled_on_purpose:
-                    case.notes.append("image without label: used as unlabelled")
-                cases.append(case)
-        for name, label in labels.items():
-            cases.append(DecathlonCase(name, None, label, problems=["label without image"]))
+            if case.image and case.image.startswith(f"{image_folder}/") and not case.label and case.case in label_of:
+                _add_unlisted_label(case, label_of[case.case])
+                labels.remove(label_of.pop(case.case))
+        images = [file for file in found.nifti(image_folder) if file not in listed]
+        cases += _unlisted_cases(images, labels, label_of, part)
     properties = {key: value for key, value in content.items() if key not in _LISTS}
     return DecathlonFolder(root, properties, cases, found.remarks())
 
@@ -201,6 +193,29 @@ def _listed_case(root: Path, item: dict[str, Any], part: str) -> DecathlonCase:
     if part in ("training", "validation") and case.image and "label" not in item:
         case.notes.append(f"listed in {DATALIST_NAME} without label: used as unlabelled")
     return case
+
+
+def _unlisted_cases(
+    images: list[str], labels: list[str], label_of: dict[str, str], part: str | None
+) -> Iterator[DecathlonCase]:
+    image_of = {case_name(image): image for image in reversed(images)}
+    for image in images:
+        name = case_name(image)
+        if image_of[name] != image:
+            problem = f"a second image of the same name, beside {image_of[name]}"
+            yield DecathlonCase(name, image, problems=[problem])
+            continue
+        label = label_of.get(name)
+        # images of a test folder have no labels by design
+        notes = [] if label or part == "test" else ["image without label: used as unlabelled"]
+        yield DecathlonCase(name, image, label, listed_in=part, notes=notes)
+    for label in labels:
+        name = case_name(label)
+        if name not in image_of:
+            yield DecathlonCase(name, None, label, problems=["label without image"])
+        elif label_of[name] != label:
+            problem = f"a second label of the same name, beside {label_of[name]}"
+            yield DecathlonCase(name, None, label, problems=[problem])
 
 
 def _add_unlisted_label(case: DecathlonCase, label: str) -> None:

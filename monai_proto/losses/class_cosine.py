@@ -8,9 +8,10 @@ from torch.autograd.function import once_differentiable
 
 __all__ = ["class_cosine_sums", "class_sums"]
 
-# rows handled at a time: on a CPU a block of 64 float32 columns stays in the second-level cache, so that the rows are
-# read from memory once; on an accelerator it bounds the memory that a step takes beside the features
-_CPU_BLOCK, _ACCELERATOR_BLOCK = 4096, 1 << 18
+# rows that a CPU thread handles at a time: few enough to stay in its caches from one operation to the next, so that they are
+# read from memory once; on an accelerator a block bounds the memory that a step takes beside the features
+_ROWS_PER_THREAD, _ROWS_ON_ACCELERATOR = 8192, 1 << 18
+_ROWS_PER_SUM = 4096  # rows that one running sum takes in
 _EPS = 1e-12  # smallest norm, as torch.nn.functional.normalize has it
 
 
@@ -27,8 +28,8 @@ def class_sums(values: torch.Tensor, labels: torch.Tensor, num_classes: int) -> 
     Returns:
         (C,), differentiable with respect to the values.
     """
-    blocks = labels.shape[0] // _CPU_BLOCK + 1
-    block_of_row = torch.arange(labels.shape[0], device=labels.device) // _CPU_BLOCK
+    blocks = labels.shape[0] // _ROWS_PER_SUM + 1
+    block_of_row = torch.arange(labels.shape[0], device=labels.device) // _ROWS_PER_SUM
     partial_sums = values.new_zeros(blocks * num_classes).index_add(0, block_of_row * num_classes + labels, values)
     return partial_sums.unflatten(0, (blocks, num_classes)).sum(0)
 
@@ -58,7 +59,8 @@ def class_cosine_sums(
 
 
 def _blocks(features: torch.Tensor):
-    size = _CPU_BLOCK if features.device.type == "cpu" else _ACCELERATOR_BLOCK
+    on_cpu = features.device.type == "cpu"
+    size = _ROWS_PER_THREAD * torch.get_num_threads() if on_cpu else _ROWS_ON_ACCELERATOR
     for start in range(0, features.shape[0], size):
         yield slice(start, start + size)
 

@@ -35,7 +35,9 @@ def test_names() -> None:
 
 @pytest.mark.parametrize(("images", "labels"), [("imagesTr", "labelsTr"), ("images", "labels")])
 def test_pairs_by_name_without_a_data_list(tmp_path: Path, images: str, labels: str) -> None:
-    _folder(tmp_path, f"{images}/b.nii.gz", f"{images}/a.nii.gz", f"{images}/c.nii", f"{labels}/a.nii", f"{labels}/d.nii.gz")
+    _folder(
+        tmp_path, f"{images}/b.nii.gz", f"{images}/a.nii.gz", f"{images}/c.nii", f"{labels}/a.nii", f"{labels}/d.nii.gz"
+    )
     cases = _by_name(tmp_path)
     assert list(cases) == ["a", "b", "c", "d"]
     assert (cases["a"].image, cases["a"].label) == (f"{images}/a.nii.gz", f"{labels}/a.nii")
@@ -125,6 +127,31 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
     assert second.problems == ["a second image of the same name, beside imagesTr/a.nii"]
 
 
+def test_two_labels_of_one_name(tmp_path: Path) -> None:
+    _folder(tmp_path, "imagesTr/a.nii.gz", "labelsTr/a.nii", "labelsTr/a.nii.gz")
+    first, second = scan_decathlon_folder(tmp_path).cases
+    assert first.files == ["imagesTr/a.nii.gz", "labelsTr/a.nii"]
+    assert second.problems == ["a second label of the same name, beside labelsTr/a.nii"]
+
+
+def test_labelled_images_of_the_test_folder_are_test_cases(tmp_path: Path) -> None:
+    _folder(
+        tmp_path,
+        "imagesTr/a.nii.gz",
+        "labelsTr/a.nii.gz",
+        "imagesTs/b.nii.gz",
+        "imagesTs/c.nii.gz",
+        "labelsTs/b.nii.gz",
+    )
+    cases = _by_name(tmp_path)
+    assert [(name, case.listed_in, bool(case.label)) for name, case in cases.items()] == [
+        ("a", None, True),
+        ("b", "test", True),
+        ("c", "test", False),
+    ]
+    assert not cases["c"].notes
+
+
 def test_root_is_the_folder_or_the_only_one_in_it(tmp_path: Path) -> None:
     _folder(tmp_path, "Task99_Toy/imagesTr/a.nii.gz", ".hidden/x")
     assert find_decathlon_root(tmp_path) == tmp_path / "Task99_Toy"
@@ -136,7 +163,9 @@ def test_root_is_the_folder_or_the_only_one_in_it(tmp_path: Path) -> None:
         find_decathlon_root(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[]", "must hold a JSON object, got a list")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is not valid JSON"), ("[]", "must hold a JSON object, got a list")]
+)
 def test_data_list_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match=message):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 from collections import Counter
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import nibabel as nib
@@ -227,20 +228,22 @@ def test_slower_of_two_writers_takes_the_data_set_of_the_faster(
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def _ask_for_data_set(barrier: Barrier, answers: Queue, cache_dir: Path) -> None:
+    barrier.wait(timeout=60)
+    answers.put(phantom_dataset_dir("mri", cache_dir=cache_dir, **SMALL))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the platform cannot fork")
 def test_two_processes_share_a_cache(mri_dir: Path, tmp_path: Path) -> None:
-    call = "import sys; from monai_proto.data.phantoms import phantom_dataset_dir as d; print(d('mri', 0, sys.argv[1], 4, 2))"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", call, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    answers = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], answers
-    folders = {output.strip().splitlines()[-1] for output, _ in answers}
-    assert len(folders) == 1
-    assert [str(path) for path in tmp_path.iterdir()] == list(folders)
-    assert _checksums(tmp_path / folders.pop()) == _checksums(mri_dir)
+    context = multiprocessing.get_context("fork")  # a spawned process would import PyTorch for ten seconds
+    barrier, answers = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_ask_for_data_set, args=(barrier, answers, tmp_path)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    folders = [answers.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert folders[0] == folders[1]
+    assert list(tmp_path.iterdir()) == [Path(folders[0])]
+    assert _checksums(Path(folders[0])) == _checksums(mri_dir)

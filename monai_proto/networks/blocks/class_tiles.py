@@ -9,8 +9,9 @@ import torch
 __all__ = ["ClassTiles"]
 
 _TILE_ROWS = 256
-# on a CPU the rows of a block and what is made of them stay in the second-level cache; an accelerator takes all at once
-_CPU_BLOCK_TILES = 8
+# tiles that a CPU thread works on at a time, so that they and what is made of them stay in its caches; an accelerator
+# takes all tiles at once
+_TILES_PER_THREAD = 32
 
 
 class ClassTiles:
@@ -68,7 +69,8 @@ class ClassTiles:
     def blocks(self) -> Iterator[slice]:
         """Slices of the tiles that are worked on together."""
         num_tiles = self.tile_class.shape[0]
-        size = _CPU_BLOCK_TILES if self.tile_class.device.type == "cpu" else num_tiles
+        on_cpu = self.tile_class.device.type == "cpu"
+        size = _TILES_PER_THREAD * torch.get_num_threads() if on_cpu else num_tiles
         for start in range(0, num_tiles, size):
             yield slice(start, start + size)
 
