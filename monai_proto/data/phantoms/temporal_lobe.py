@@ -24,7 +24,7 @@ class TissueContrast:
 
     @classmethod
     def sample(cls, generator: np.random.Generator) -> TissueContrast:
-        """A T1-weighted protocol: grey matter from well to barely separable, the hippocampus about as grey."""
+        """A T1-weighted protocol: grey matter from well to moderately separable, the hippocampus about as grey."""
         grey = generator.uniform(0.46, 0.62)
         return cls(
             grey=grey,
