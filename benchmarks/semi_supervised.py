@@ -15,6 +15,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -48,7 +49,7 @@ def main(
     wanted = list(dict.fromkeys(wanted))
     stored = _load(results)
     missing = [arguments for arguments in wanted if arguments not in stored]
-    console = Console()
+    console = Console(width=200)
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored, {len(missing)} to go.")
     with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
         for record in pool.imap_unordered(_run, missing):
@@ -59,7 +60,7 @@ def main(
             )
     records = [stored[arguments] for arguments in wanted]
     console.print(_table(records, data, labelled, steps))
-    figure = RESULTS / f"semi_supervised_{data}_{labelled}.png"
+    figure = results.parent / f"semi_supervised_{data}_{labelled}.png"
     _figure(records, data, labelled, figure)
     console.print(f"Figure: {figure}")
 
@@ -103,7 +104,8 @@ def _by_method(records: list[dict]) -> dict[str, dict[int, dict]]:
 def _table(records: list[dict], data: str, labelled: int, steps: int) -> Table:
     """Mean and spread over seeds, and the paired difference to supervised training on the same cases."""
     grouped = _by_method(records)
-    table = Table(title=f"{data}, {labelled} labelled, {steps} steps: validation Dice of the averaged weights")
+    title = f"{data}, {labelled} labelled, {steps} steps: validation Dice of the averaged weights"
+    table = Table(title=title, box=box.MARKDOWN)
     columns = (*TASKS[data].labels, "mean Dice", "sd", "last weights", "minus supervised", "sd", "gap closed", "s/run")
     for column in ("method", "seeds", *columns):
         table.add_column(column, justify="left" if column == "method" else "right")
@@ -142,14 +144,14 @@ def _figure(records: list[dict], data: str, labelled: int, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     for name, runs in _by_method(records).items():
         steps = [point["step"] for point in next(iter(runs.values()))["curve"]]
         curves = np.array([[np.mean(point["ema"]) for point in record["curve"]] for record in runs.values()])
         (line,) = axes.plot(steps, curves.mean(0), marker="o", label=METHODS[name].title)
         axes.fill_between(steps, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.15)
     axes.set(xlabel="optimiser step", ylabel="mean Dice, validation", title=f"{data}, {labelled} labelled cases")
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
     plt.close(figure)

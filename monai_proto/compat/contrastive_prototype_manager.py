@@ -11,6 +11,7 @@ from monai_proto.losses.memory_bank_contrastive_loss import MemoryBankContrastiv
 from monai_proto.losses.prototype_terms import inter_class_separation_loss, intra_class_compactness_loss
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 from monai_proto.networks.feature_rows import rows_of_map
+from monai_proto.networks.tensor_checks import require_class_labels
 
 __all__ = ["ContrastivePrototypeManager"]
 
@@ -88,7 +89,9 @@ class ContrastivePrototypeManager(nn.Module):
         Raises:
             ValueError: when shapes do not fit, a label is out of range, or features are not finite.
         """
-        return self.contrastive_loss(_rows(features), _labels_of(features, class_labels, "class_labels"), self.bank)
+        return self.contrastive_loss(
+            _rows(features), self._class_rows(features, class_labels, "class_labels"), self.bank
+        )
 
     def update_and_compute_loss(
         self,
@@ -123,11 +126,11 @@ class ContrastivePrototypeManager(nn.Module):
             ValueError: when labels are missing, shapes do not fit, a class is out of range, or features are not finite.
         """
         rows = _rows(features)
-        classes = _labels_of(features, self._predicted_classes(features, predictions), "predictions")
+        classes = self._class_rows(features, self._predicted_classes(features, predictions), "predictions")
         if is_labeled:
             if labels is None:
                 raise ValueError("labels must be given when is_labeled=True.")
-            predicted, classes = classes, _labels_of(features, labels, "labels")
+            predicted, classes = classes, self._class_rows(features, labels, "labels")
             self._update_bank(rows.detach(), torch.where(predicted == classes, classes, self.bank.ignore_index))
         means, counts = self.bank.class_means(), self.bank.counts
         contrastive = self.contrastive_loss(rows, classes, self.bank)
@@ -154,6 +157,19 @@ class ContrastivePrototypeManager(nn.Module):
         learned = self.contrastive_loss.use_learned_selector
         self.bank.update(rows, classes, self.contrastive_loss.score(rows, classes) if learned else None)
 
+    def _class_rows(self, features: torch.Tensor, classes: torch.Tensor, name: str) -> torch.Tensor:
+        """Classes (N,) of rows (N, D) or of a map (B, D, *spatial), checked."""
+        batch, spatial = features.shape[:1], features.shape[2:]
+        shapes = (*batch, *spatial), (*batch, 1, *spatial)
+        if classes.shape not in shapes:
+            raise ValueError(
+                f"{name} must have shape {shapes[0]} or {shapes[1]} for features of shape {tuple(features.shape)}, "
+                f"got {tuple(classes.shape)}."
+            )
+        rows = classes.reshape(-1)
+        require_class_labels(rows, self.bank.num_classes, self.bank.ignore_index, rows.shape[0], name)
+        return rows
+
     def _predicted_classes(self, features: torch.Tensor, predictions: torch.Tensor) -> torch.Tensor:
         if not predictions.is_floating_point():
             return predictions
@@ -169,19 +185,3 @@ class ContrastivePrototypeManager(nn.Module):
 def _rows(features: torch.Tensor) -> torch.Tensor:
     """Rows (N, D) of rows or of a map."""
     return features if features.ndim <= 2 else rows_of_map(features)
-
-
-def _labels_of(features: torch.Tensor, labels: torch.Tensor, name: str) -> torch.Tensor:
-    """
-    Labels (N,) of rows (N, D) or of a map (B, D, *spatial).
-
-    Raises:
-        ValueError: when the shape is neither (B, *spatial) nor (B, 1, *spatial).
-    """
-    batch, spatial = features.shape[:1], features.shape[2:]
-    if labels.shape not in ((*batch, *spatial), (*batch, 1, *spatial)):
-        raise ValueError(
-            f"{name} must have shape {(*batch, *spatial)} or {(*batch, 1, *spatial)} for features of shape "
-            f"{tuple(features.shape)}, got {tuple(labels.shape)}."
-        )
-    return labels.reshape(-1)

@@ -17,11 +17,11 @@ class BestCheckpointSaver(CheckpointSaver):
     Args:
         save_dir: folder of the checkpoint.
         save_dict: name -> object to save, such as ``{"model": network}``.
-        filename: name of the checkpoint.
+        key_metric_filename: name of the checkpoint.
     """
 
-    def __init__(self, save_dir: str, save_dict: dict[str, Any], filename: str = "model.pt") -> None:
-        super().__init__(save_dir, save_dict, save_key_metric=True, key_metric_filename=filename)
+    def __init__(self, save_dir: str, save_dict: dict[str, Any], key_metric_filename: str = "model.pt") -> None:
+        super().__init__(save_dir, save_dict, save_key_metric=True, key_metric_filename=key_metric_filename)
 
     def state_dict(self) -> dict[str, Any]:
         """The best metric so far and its file."""

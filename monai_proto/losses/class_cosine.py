@@ -11,7 +11,7 @@ __all__ = ["class_cosine_sums", "class_sums"]
 # rows that a CPU thread handles at a time, few enough to stay in its caches from one operation to the next; on an
 # accelerator a block bounds the memory that a step takes beside the features
 _ROWS_PER_THREAD, _ROWS_ON_ACCELERATOR = 8192, 1 << 18
-_ROWS_PER_SUM = 4096  # rows that one running sum takes in
+_ROWS_PER_SUM = 256  # rows that one running sum takes in
 _EPS = 1e-12  # smallest norm, as torch.nn.functional.normalize has it
 
 

@@ -36,7 +36,7 @@ def run_bundle(configs: list[str], expect_success: bool = True, **overrides) -> 
     for name, value in overrides.items():
         command += [f"--{name}", str(value)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     printed = finished.stdout + finished.stderr
     assert (finished.returncode == 0) is expect_success, printed[-3000:]
     return printed
@@ -110,7 +110,7 @@ def test_two_processes_train_to_the_same_weights(phantoms, tmp_path):
     command += ["--bundle_root", str(BUNDLE), "--logging_file", str(BUNDLE / "configs" / "logging.conf")]
     command += [part for name, value in overrides.items() for part in (f"--{name}", str(value))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     assert finished.returncode == 0, (finished.stdout + finished.stderr)[-3000:]
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["iteration"] == 4
     assert (tmp_path / "model.pt").is_file()

@@ -36,7 +36,7 @@ NETWORKS = {
     "unet_3d_residual": (lambda: unet(3, 2), 3, 16, 2),
     "dynunet_2d": (lambda: dynunet(2), 2, 16, 1),
     "dynunet_3d": (lambda: dynunet(3), 3, 16, 1),
-    "vnet_3d": (lambda: VNet(3, 1, 3, dropout_prob_down=None, dropout_prob_up=(None, None)), 3, 16, 1),
+    "vnet_3d": (lambda: VNet(3, 1, 3), 3, 16, 1),
     "segresnet_2d": (lambda: SegResNet(2, 8, 1, 3, blocks_down=(1, 1), blocks_up=(1,)), 2, 16, 1),
     "segresnet_3d": (lambda: SegResNet(3, 8, 1, 3, blocks_down=(1, 1), blocks_up=(1,)), 3, 16, 1),
     "basic_unet_2d": (lambda: BasicUNet(2, 1, 3, features=(4, 4, 8, 8, 8, 4)), 2, 32, 1),
