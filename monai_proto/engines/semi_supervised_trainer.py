@@ -280,7 +280,3 @@ class SemiSupervisedTrainer(Trainer):
         if isinstance(data, (tuple, list)):
             return tuple(SemiSupervisedTrainer._plain(item) for item in data)
         return data.as_tensor() if isinstance(data, MetaTensor) else data
-
-    def run(self) -> None:
-        """Train; a second call goes on from where the first one ended."""
-        super().run()

@@ -60,7 +60,8 @@ class ResumeHandler:
 
     def start(self, engine: Engine) -> None:
         """
-        Restore the state if asked to, and save from here on. ``max_epochs`` stays as the engine was built, so that a run can be prolonged.
+        Restore the state if asked to, and save from here on. ``max_epochs`` stays as the engine was built, so that a
+        run can be prolonged.
 
         Raises:
             ValueError: naming the checkpoint, when it is missing or does not fit.

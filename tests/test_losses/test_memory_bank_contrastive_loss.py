@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 
@@ -280,6 +281,21 @@ def test_constructor_and_score_refuse():
         MemoryBankContrastiveLoss(3, memory_weighting="paper")
     with pytest.raises(ValueError, match="use_learned_selector=True"):
         MemoryBankContrastiveLoss(3).score(torch.ones(2, 5), torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_nothing_waits_for_an_accelerator(learned, monkeypatch):
+    """Tensors on the device "meta" have no values: whatever asks for one, or for a shape that depends on one, fails."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # does not know the device
+    loss, bank = MemoryBankContrastiveLoss(3, 8, learned, "corrected").to("meta"), ClassMemoryBank(3, 8, 4).to("meta")
+    features = torch.randn(1000, 8, device="meta", requires_grad=True)
+    labels = torch.randint(0, 3, (1000,), device="meta")
+    bank.update(features, labels, loss.score(features, labels) if learned else None)
+    value = loss(features, labels, bank)
+    value.backward()
+    assert features.grad.shape == features.shape
+    with pytest.raises(RuntimeError):
+        value.item()
 
 
 def test_loss_does_not_change_the_bank():

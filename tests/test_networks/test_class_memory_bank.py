@@ -69,6 +69,20 @@ def test_update_keeps_what_a_plain_sort_keeps(seed, num_rows, num_classes, k, se
         assert not bank.rows[c, bank.counts[c] :].any()
 
 
+@pytest.mark.parametrize("spread", [True, False], ids=["far apart", "anywhere"])
+def test_the_best_of_many_rows(spread):
+    """The best rows lie far apart, each in another part of the rows, or anywhere."""
+    torch.manual_seed(0)
+    scores, labels = torch.randperm(20_000).float(), torch.randint(0, 2, (20_000,))
+    if spread:
+        best = torch.arange(0, 20_000, 600)
+        scores[best], labels[best] = 30_000.0 + torch.randperm(len(best)), 0
+    bank = ClassMemoryBank(2, 3, 30, selection="highest")
+    bank.update(numbered_rows(20_000), labels, scores)
+    for c, expected in enumerate(obvious_selection(labels.tolist(), scores.tolist(), 2, 30, "highest")):
+        assert numbers_in(bank, c) == [i + 1 for i in expected]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64])
 def test_scores_of_any_type_rank(dtype):
     bank = ClassMemoryBank(1, 3, 2, selection="highest")

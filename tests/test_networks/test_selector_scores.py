@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from monai_proto.networks.blocks import FeatureSelector
+from monai_proto.networks.blocks import FeatureSelector, class_tiles
 from monai_proto.networks.blocks.class_tiles import ClassTiles
 from monai_proto.networks.blocks.selector_scores import selector_scores
 
@@ -59,6 +59,13 @@ def assert_agrees_with_each_selector_on_its_rows(features, labels, num_classes, 
         torch.testing.assert_close(ours.to(theirs.dtype), theirs, rtol=1e-5, atol=1e-5, msg=name)
 
 
+@pytest.fixture(params=[True, False], ids=["cpu", "accelerator"])
+def _both_layouts(request, monkeypatch):
+    """On an accelerator the number of tiles does not depend on the labels, and all are one block."""
+    monkeypatch.setattr(class_tiles, "_on_cpu", lambda tensor: request.param)
+
+
+@pytest.mark.usefixtures("_both_layouts")
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     ("num_rows", "dim", "num_classes"), [(700, 5, 3), (3000, 16, 2), (256, 4, 1), (40, 3, 7)], ids=str
@@ -70,6 +77,7 @@ def test_scores_gradients_and_statistics(num_rows, dim, num_classes, training):
     assert_agrees_with_each_selector_on_its_rows(features, labels, num_classes, training)
 
 
+@pytest.mark.usefixtures("_both_layouts")
 @pytest.mark.parametrize("training", [True, False])
 def test_absent_classes_single_rows_and_ignored_labels(training):
     """Ignored rows must not enter the statistics of any class, the last one least of all."""
@@ -148,6 +156,7 @@ def test_result_does_not_depend_on_the_number_of_threads():
     torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
 
 
+@pytest.mark.usefixtures("_both_layouts")
 @pytest.mark.parametrize("num_rows", [1, 255, 256, 257, 1000])
 def test_tiles_hold_every_row_of_a_class_once_and_in_order(num_rows):
     torch.manual_seed(num_rows)

@@ -45,7 +45,7 @@ class ClassTiles:
         tiles_of_class = (self.counts + _TILE_ROWS - 1) // _TILE_ROWS
         end_tile = tiles_of_class.cumsum(0)
         first_tile = end_tile - tiles_of_class
-        if labels.device.type == "cpu":
+        if _on_cpu(labels):
             num_tiles = max(int(end_tile[-1]), 1)
         else:
             num_tiles = (num_rows + _TILE_ROWS - 1) // _TILE_ROWS + num_classes
@@ -69,8 +69,7 @@ class ClassTiles:
     def blocks(self) -> Iterator[slice]:
         """Slices of the tiles that are worked on together."""
         num_tiles = self.tile_class.shape[0]
-        on_cpu = self.tile_class.device.type == "cpu"
-        size = _TILES_PER_THREAD * torch.get_num_threads() if on_cpu else num_tiles
+        size = _TILES_PER_THREAD * torch.get_num_threads() if _on_cpu(self.tile_class) else num_tiles
         for start in range(0, num_tiles, size):
             yield slice(start, start + size)
 
@@ -95,3 +94,7 @@ class ClassTiles:
     def of_class(self, values: torch.Tensor, block: slice | torch.Tensor) -> torch.Tensor:
         """What each tile of a block takes of values (C, ...) that its class has: (tiles of the block, ...)."""
         return values.index_select(0, self.tile_class[block])
+
+
+def _on_cpu(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "cpu"
