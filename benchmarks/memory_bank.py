@@ -7,6 +7,8 @@ Time and memory of one step of the class memory bank (update, loss, backward) ag
 Like against like: both arms get the same rows, labels, bank size and selectors, rank the bank's rows with the
 selectors' running statistics and train them on batch statistics. Before anything is timed, loss and gradients of both
 are compared. The arms alternate within one process, so that a busy machine slows both; ratios are taken pair by pair.
+Threads that wait for others sleep (``OMP_WAIT_POLICY=PASSIVE``, unless it is set): by default they spin, and on cores
+that other processes use as well, the time of either arm would be that of the scheduler.
 
 Peak memory is that of one step in a fresh process for each arm: Linux resets the high-water mark of the resident set
 (``VmHWM``) when "5" is written to ``/proc/self/clear_refs``; extra is that mark after the step less the resident set
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -198,6 +201,9 @@ def main() -> None:
         arm, case = arguments.memory_of
         print(extra_peak_mib(Case(**json.loads(case)), arm))
         return
+    if "OMP_WAIT_POLICY" not in os.environ:  # read when torch is loaded: start again with it
+        command = [sys.executable, "-m", "benchmarks.memory_bank", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
     results = []
     for learned in (False, True):
         for num_classes in (2, 8):
