@@ -74,7 +74,7 @@ class _ClassCosineSums(Function):
         cosines = torch.empty(labels.shape, device=features.device)
         inverse_norms = torch.empty(labels.shape, device=features.device)
         for block in _blocks(features):
-            rows = features[block].float()
+            rows = features[block].float().contiguous()
             inverse = torch.linalg.vector_norm(rows, dim=1).clamp_(min=_EPS).reciprocal_()
             products = directions.index_select(0, safe_labels[block]).mul_(rows).sum(1)
             torch.mul(products, inverse, out=cosines[block])
@@ -95,7 +95,7 @@ class _ClassCosineSums(Function):
         grad_features = torch.empty_like(features) if need_features else None
         grad_directions = torch.zeros_like(directions) if need_directions else None
         for block in _blocks(features):
-            rows = features[block].float()
+            rows = features[block].float().contiguous()
             if need_features:
                 tangential = directions.index_select(0, labels[block]).mul_(scale[block, None])
                 torch.addcmul(tangential, rows, radial[block, None], value=-1.0, out=grad_features[block])

@@ -48,14 +48,14 @@ def require_finite(values: torch.Tensor, name: str) -> None:
     Raises:
         ValueError: when ``values`` holds NaN or infinity.
     """
-    flat = values.detach().reshape(-1)
+    values = values.detach()
     # one pass without a temporary: the sum is finite only if all are (finite values that overflow it: looked at below)
-    finite = torch.isfinite(flat.sum(dtype=torch.float32))
-    if flat.device.type == "cpu" and not finite:
-        bad = int((~torch.isfinite(flat)).sum())
+    finite = torch.isfinite(values.sum(dtype=torch.float32))
+    if values.device.type == "cpu" and not finite:
+        bad = int((~torch.isfinite(values)).sum())
         if bad:
-            raise ValueError(f"{name} must be finite, but {bad} of its {flat.numel()} values are NaN or infinite.")
-    elif flat.device.type != "cpu":
+            raise ValueError(f"{name} must be finite, but {bad} of its {values.numel()} values are NaN or infinite.")
+    elif values.device.type != "cpu":
         torch._assert_async(finite, f"{name} must be finite.")
 
 

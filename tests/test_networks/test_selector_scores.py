@@ -142,6 +142,14 @@ def test_float32_inside_autocast_and_for_bfloat16_rows(training):
     assert torch.equal(scores, expected)
 
 
+def test_rows_that_are_a_view_of_a_map():
+    selectors, columns = make_selectors(2, 4, training=False), torch.randn(4, 500)
+    labels = torch.randint(0, 2, (500,))
+    assert torch.equal(
+        selector_scores(selectors, columns.T, labels), selector_scores(selectors, columns.T.contiguous(), labels)
+    )
+
+
 def test_result_does_not_depend_on_the_number_of_threads():
     """The rows of a block depend on it."""
     selectors, features = make_selectors(3, 4, training=False), torch.randn(40_000, 4)

@@ -39,7 +39,8 @@ def selector_scores(
         (N,), float32, differentiable once with respect to the selectors' weights.
     """
     with torch.autocast(features.device.type, enabled=False):
-        return _selector_scores(selectors, features.detach(), labels, training)
+        # rows are gathered one by one, which is slow when the row of a map's view lies scattered over its channels
+        return _selector_scores(selectors, features.detach().contiguous(), labels, training)
 
 
 def _selector_scores(selectors, features, labels, training):
