@@ -6,11 +6,11 @@ Every check is a pure function that returns what is wrong as a list of :class:`V
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection
 
 import numpy as np
 
+from monai_proto.data.grid_deviation import grid_deviation
 from monai_proto.data.nifti_volume import Volume, VolumeProblem, shape_text
 
 __all__ = ["check_image", "check_label_values", "check_same_affine", "check_same_shape"]
@@ -57,11 +57,7 @@ def check_same_affine(image: Volume, label: Volume, tolerance: float = 1e-3) -> 
         label: its label map.
         tolerance: distance in mm up to which two places are the same.
     """
-    grid = (*image.data.shape, 1, 1)[:3]
-    corners = np.array([*itertools.product(*((0, size - 1) for size in grid))])
-    homogeneous = np.column_stack([corners, np.ones(len(corners))])
-    offsets = homogeneous @ (label.affine - image.affine).T
-    deviation = float(np.linalg.norm(offsets[:, :3], axis=1).max())
+    deviation = grid_deviation(image.data.shape, image.affine, label.affine)
     if deviation <= tolerance:  # written so that a NaN is a mismatch
         return []
     message = f"affine mismatch: corner voxels of label and image lie up to {deviation:.4g} mm apart"

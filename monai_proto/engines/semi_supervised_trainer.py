@@ -157,6 +157,11 @@ class SemiSupervisedTrainer(Trainer):
         epochs = (self.state.iteration - 1) / self.state.epoch_length
         return sigmoid_ramp_up(epochs, self.ramp_up_epochs)
 
+    @property
+    def _bare_network(self) -> nn.Module:
+        """The network without DistributedDataParallel, whose forward pass may run only once in a step."""
+        return getattr(self.network, "module", self.network)
+
     def _iteration(self, engine: Engine, batchdata: dict[str, dict[str, torch.Tensor]]) -> dict[str, Any]:
         """One step; see the class for what it returns."""
         images, labels = self._plain(engine.prepare_batch(batchdata["labelled"], self.state.device, self.non_blocking))
@@ -208,8 +213,7 @@ class SemiSupervisedTrainer(Trainer):
         if self.bank is not None:
             terms.update(self._bank_terms(output, labels, second_labels))
         if self.vat_loss is not None:
-            network = getattr(self.network, "module", self.network)
-            terms["vat"] = self.vat_loss(network, torch.cat([images, second]), output.logits)
+            terms["vat"] = self.vat_loss(self._bare_network, torch.cat([images, second]), output.logits)
         return terms, logits
 
     def _bank_terms(
@@ -250,7 +254,7 @@ class SemiSupervisedTrainer(Trainer):
         if self.pseudo_label_source == "teacher":
             source = self.teacher
         elif self.copy_paste is not None:
-            source = getattr(self.network, "module", self.network)
+            source = self._bare_network
         else:
             return None
         if source is None:

@@ -45,4 +45,4 @@ class MaskedDiceCELoss(nn.Module):
         dice = self.dice(logits.softmax(dim=1) * selected, one_hot_labels)
         voxels = selected.sum()
         cross_entropy = F.cross_entropy(logits, labels.squeeze(1), reduction="none") * selected.squeeze(1)
-        return dice * (voxels > 0) + cross_entropy.sum() / voxels.clamp(min=1)
+        return dice + cross_entropy.sum() / voxels.clamp(min=1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import LoadImaged, MapTransform
+
+from monai_proto.data.grid_deviation import grid_deviation
 
 __all__ = ["CheckLabeld", "LoadVolumesd"]
 
@@ -81,11 +82,8 @@ def _require_same_grid(image: Any, other: Any, image_name: str, other_name: str)
         raise ValueError(
             f"{other_name} has shape {tuple(other.shape[1:])}, but its image {image_name} has {tuple(image.shape[1:])}."
         )
-    corner = np.append(np.array(image.shape[1:]) - 1, 1)
-    origin = np.append(np.zeros(len(corner) - 1), 1)
-    difference = np.asarray(image.affine, dtype=np.float64) - np.asarray(other.affine, dtype=np.float64)
-    distance = max(float(np.linalg.norm(difference @ point)) for point in (origin, corner))
-    if distance > _AFFINE_TOLERANCE:
+    distance = grid_deviation(image.shape[1:], image.affine, other.affine)
+    if not distance <= _AFFINE_TOLERANCE:  # written so that a NaN is a mismatch
         raise ValueError(
             f"{other_name} and its image {image_name} have different affines: "
             f"their corners lie {distance:.3g} mm apart."

@@ -58,6 +58,14 @@ def test_other_affine_is_named_with_its_distance(pair, tmp_path):
         LoadVolumesd(["image", "label"])(pair)
 
 
+def test_affine_that_agrees_at_two_opposite_corners_only(tmp_path):
+    """A permutation of the axes of a cube keeps the first and the last voxel in place."""
+    image = write(tmp_path / "cube.nii.gz", np.ones((5, 5, 5), np.float32))
+    turned = write(tmp_path / "turned.nii.gz", np.zeros((5, 5, 5), np.uint8), np.eye(4)[[1, 2, 0, 3]])
+    with pytest.raises(ValueError, match=r"turned\.nii\.gz .* different affines"):
+        LoadVolumesd(["image", "label"])({"image": image, "label": turned})
+
+
 def test_values_that_are_not_finite_are_named(pair, tmp_path):
     array = np.zeros((4, 4, 4), np.float32)
     array[1, 2, 3] = np.nan
