@@ -1,0 +1,191 @@
+"""Prepares a folder of dermoscopy images (HAM10000, ISIC 2018/2019, class folders) for training a classifier."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from monai_proto.data.case_report import CaseReport
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+_SOURCE, _SPLIT, _CHECK = "Where the data comes from", "How the images are divided", "What is checked"
+
+
+class Layout(str, Enum):
+    """How the source folder is laid out."""
+
+    ham10000 = "ham10000"
+    isic = "isic"
+    folders = "folders"
+
+
+def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
+    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
+
+
+@app.command()
+def main(
+    source: Annotated[
+        Path,
+        typer.Option(
+            help="Folder with the images, at any depth, and with their tables (--metadata names others): HAM10000 "
+            "metadata (image_id, dx, lesion_id, split), ISIC ground truth (image, MEL, NV, ...) with lesion groupings "
+            "(image, lesion_id), or no table but a folder for each class, also within train, val and test. Masks are "
+            "`<image id>_segmentation.png`, or lie in a folder masks."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="New folder for the prepared data set. Give the source folder itself to write the lists there and "
+            "copy nothing."
+        ),
+    ],
+    layout: Annotated[Layout | None, _option("Default: by the columns of the tables.", _SOURCE)] = None,
+    metadata: Annotated[
+        list[Path] | None,
+        _option("Table to read, may be repeated. Default: all tables of a known kind in the source.", _SOURCE),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        _option(
+            "Names of the classes in the order of their labels 0, 1, ..., such as akiec,bcc,bkl,df,mel,nv,vasc; images "
+            "of others are left out. Default: those that occur, of HAM10000 by name, of ISIC in the order of columns.",
+            _SOURCE,
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None,
+        _option(
+            "Share of the images of each class for validation, by whole lesions; of the training part, where the "
+            "source gives a split. Default: the validation part of the source, else 0.2.",
+            _SPLIT,
+            min=0,
+            max=0.99,
+        ),
+    ] = None,
+    test_fraction: Annotated[
+        float | None,
+        _option("The same for test. Default: the test part of the source, else 0.", _SPLIT, min=0, max=0.99),
+    ] = None,
+    seed: Annotated[int, _option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
+    ignore_split: Annotated[
+        bool, _option("Draw a new split, whatever split the source gives.", _SPLIT, "--ignore-split")
+    ] = False,
+    min_size: Annotated[
+        int, _option("Pixels that width and height must have at least. Default: 32.", _CHECK, min=1)
+    ] = 32,
+    hash_distance: Annotated[
+        int | None,
+        _option(
+            "Bits of 256 of the perceptual hash in which near-duplicates may differ; -1 looks for none. Default: 34.",
+            _CHECK,
+            min=-1,
+            max=255,
+        ),
+    ] = None,
+    workers: Annotated[int | None, _option("Threads that read images. Default: one a core.", _CHECK, min=1)] = None,
+    link: Annotated[
+        bool, typer.Option("--link/--copy", help="Hard-link the files of included images instead of copying them.")
+    ] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave the files where they are: the data list has absolute paths.")
+    ] = False,
+) -> None:
+    """
+    Check every image of a dermoscopy data set, divide them by class and lesion, and write a data list.
+
+    Left out are images that are unreadable, truncated or too small, whose label is not known, that are copies of
+    another (all of them where their labels disagree), and rows and images without the other. No lesion is in two
+    parts, and no near-duplicates are, by a perceptual hash.
+
+    The output gets dataset.json (with checksums), report.csv (one row per image) and summary.txt (names every image
+    that was left out, and why). It appears whole or not at all. Exit status: 1 when no usable image is left or a file
+    cannot be written, 2 when an argument does not fit.
+
+    Example: python data_scripts/prepare_isic.py --source HAM10000 --output prepared --test-fraction 0.2
+    """
+    if link and in_place:
+        raise typer.BadParameter("give --link or --in-place, not both")
+    try:
+        usable = _prepare(
+            source,
+            output,
+            {"layout": layout and layout.value, "metadata": metadata or (), "classes": _names(classes)},
+            {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed},
+            ignore_split,
+            min_size,
+            hash_distance,
+            workers,
+            "none" if in_place else "link" if link else "copy",
+        )
+    except ValueError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if not usable:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    root: Path,
+    output: Path,
+    source_options: dict[str, Any],
+    division_options: dict[str, Any],
+    ignore_split: bool,
+    min_size: int,
+    hash_distance: int | None,
+    workers: int | None,
+    transfer: str,
+) -> bool:
+    """Find, check, group, divide, write, and print the summary. Returns whether there was anything to write."""
+    from monai_proto.data.isic_checks import check_images
+    from monai_proto.data.isic_division import IsicDivision, divide_isic_cases
+    from monai_proto.data.isic_duplicates import DEFAULT_HASH_DISTANCE, group_cases
+    from monai_proto.data.isic_output import report_isic_cases, require_isic_output, write_isic_dataset
+    from monai_proto.data.isic_source import scan_isic_source
+
+    progress = Console(stderr=True)
+    require_isic_output(root, output)  # said before minutes of reading, not after
+    source = scan_isic_source(root, **source_options)
+    if ignore_split:
+        for case in source.cases:
+            case.listed_in = None
+    name = root.resolve().name
+    hashes = check_images(source, min_size, workers, progress)
+    if hash_distance is None:
+        hash_distance = DEFAULT_HASH_DISTANCE
+    readable = [case for case in source.cases if not case.problems]
+    source.remarks += group_cases(readable, hashes, None if hash_distance < 0 else hash_distance)
+    cases = [case for case in readable if not case.problems]
+    if not cases:
+        _print_report(report_isic_cases(source, IsicDivision(), name))
+        typer.secho("Error: no usable image is left, nothing was written.", fg="red", err=True)
+        return False
+    division = divide_isic_cases(cases, source.classes, **division_options)
+    report = report_isic_cases(source, division, name)
+    write_isic_dataset(source, division, report, output, transfer, progress)
+    _print_report(report)
+    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
+    typer.echo(f"Train with dataset_dir={output.absolute()}")
+    return True
+
+
+def _print_report(report: CaseReport) -> None:
+    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+if __name__ == "__main__":
+    app()
