@@ -7,7 +7,19 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("apps", "compat", "data", "engines", "handlers", "losses", "networks", "optimizers", "transforms")
+_SUBPACKAGES = (
+    "apps",
+    "compat",
+    "data",
+    "engines",
+    "handlers",
+    "losses",
+    "metrics",
+    "networks",
+    "optimizers",
+    "transforms",
+    "visualize",
+)
 
 __all__ = ["__version__", *_SUBPACKAGES]
 

@@ -35,3 +35,10 @@ def memory_contrast_golden() -> dict[str, np.ndarray]:
     """SS-Net's feature memory and contrastive loss on random input (see tests/data/README.md)."""
     with np.load(TEST_DATA / "memory_contrast.npz") as arrays:
         return {name: arrays[name] for name in arrays.files}
+
+
+@pytest.fixture(scope="session")
+def prototype_push_golden() -> dict[str, np.ndarray]:
+    """ProtoPNet's push on given feature maps (see tests/data/README.md)."""
+    with np.load(TEST_DATA / "prototype_push.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files}

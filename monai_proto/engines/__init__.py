@@ -1,5 +1,14 @@
 """Engines: the order of the steps of training and evaluation."""
 
+from monai_proto.engines.classification_trainer import ClassificationTrainer
+from monai_proto.engines.embedded_batches import EmbeddedBatches
+from monai_proto.engines.push_prototypes import PushReport, push_prototypes
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
 
-__all__ = ["SemiSupervisedTrainer"]
+__all__ = [
+    "ClassificationTrainer",
+    "EmbeddedBatches",
+    "PushReport",
+    "SemiSupervisedTrainer",
+    "push_prototypes",
+]

@@ -5,6 +5,8 @@ from monai_proto.handlers.ema_teacher_handler import EMATeacherHandler
 from monai_proto.handlers.epoch_seed_handler import EpochSeedHandler
 from monai_proto.handlers.loss_components import loss_components
 from monai_proto.handlers.named_checkpoint_loader import NamedCheckpointLoader, load_named_checkpoint
+from monai_proto.handlers.prototype_push_handler import PrototypePushHandler
+from monai_proto.handlers.prototype_stage_handler import PrototypeStageHandler
 from monai_proto.handlers.resume_handler import ResumeHandler
 
 __all__ = [
@@ -12,6 +14,8 @@ __all__ = [
     "EMATeacherHandler",
     "EpochSeedHandler",
     "NamedCheckpointLoader",
+    "PrototypePushHandler",
+    "PrototypeStageHandler",
     "ResumeHandler",
     "load_named_checkpoint",
     "loss_components",

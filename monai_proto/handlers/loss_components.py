@@ -15,7 +15,7 @@ def loss_components(output: Any) -> dict[str, float]:
         output: ``engine.state.output``: a dictionary, or a list of one for each item of the batch (decollated).
 
     Returns:
-        name -> value of every entry whose name starts with ``loss``.
+        name -> value of every entry whose name starts with ``loss`` or ends with it.
     """
     first = output[0] if isinstance(output, (list, tuple)) else output
-    return {name: float(value) for name, value in first.items() if name.startswith("loss")}
+    return {name: float(value) for name, value in first.items() if name.startswith("loss") or name.endswith("_loss")}

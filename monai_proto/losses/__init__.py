@@ -1,9 +1,14 @@
 """Losses: pure functions of tensors, and the thin modules around them."""
 
+from monai_proto.losses.abstention_loss import abstention_loss
 from monai_proto.losses.class_cosine import class_cosine_sums
+from monai_proto.losses.class_weights import class_balanced_weights, inverse_root_weights
 from monai_proto.losses.consistency_loss import SoftmaxConsistencyLoss, softmax_consistency_loss
 from monai_proto.losses.masked_dice_ce_loss import MaskedDiceCELoss
 from monai_proto.losses.memory_bank_contrastive_loss import MemoryBankContrastiveLoss, memory_bank_contrastive_loss
+from monai_proto.losses.prototype_distance_terms import cluster_loss, separation_loss
+from monai_proto.losses.prototype_loss import PrototypeLoss
+from monai_proto.losses.prototype_pair_terms import diversity_loss, prototype_contrastive_loss
 from monai_proto.losses.prototype_terms import inter_class_separation_loss, intra_class_compactness_loss
 from monai_proto.losses.pseudo_label import pseudo_labels
 from monai_proto.losses.ramp_up import sigmoid_ramp_up
@@ -12,13 +17,21 @@ from monai_proto.losses.vat_loss import VATLoss
 __all__ = [
     "MaskedDiceCELoss",
     "MemoryBankContrastiveLoss",
+    "PrototypeLoss",
     "SoftmaxConsistencyLoss",
     "VATLoss",
+    "abstention_loss",
+    "class_balanced_weights",
     "class_cosine_sums",
+    "cluster_loss",
+    "diversity_loss",
     "inter_class_separation_loss",
     "intra_class_compactness_loss",
+    "inverse_root_weights",
     "memory_bank_contrastive_loss",
+    "prototype_contrastive_loss",
     "pseudo_labels",
+    "separation_loss",
     "sigmoid_ramp_up",
     "softmax_consistency_loss",
 ]

@@ -18,11 +18,13 @@ def require_rows(features: torch.Tensor, feature_dim: int, name: str) -> None:
         raise ValueError(f"{name} must be floating point, got {features.dtype}.")
 
 
-def require_class_labels(labels: torch.Tensor, num_classes: int, ignore_index: int, rows: int, name: str) -> None:
+def require_class_labels(
+    labels: torch.Tensor, num_classes: int, ignore_index: int | None, rows: int, name: str
+) -> None:
     """
     Raises:
         ValueError: when ``labels`` is not integer of shape (``rows``,), or holds a value that is neither in
-            0 .. ``num_classes`` - 1 nor ``ignore_index``.
+            0 .. ``num_classes`` - 1 nor ``ignore_index`` (None: there is no such label).
     """
     if labels.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one for each row, got {tuple(labels.shape)}.")
@@ -31,15 +33,13 @@ def require_class_labels(labels: torch.Tensor, num_classes: int, ignore_index: i
     if rows == 0:
         return
     # two reductions over N integers; an ignored label may lie on either side of the range
-    in_range = torch.where(labels == ignore_index, 0, labels)
+    in_range = labels if ignore_index is None else torch.where(labels == ignore_index, 0, labels)
+    allowed = f"0 .. {num_classes - 1}" + ("" if ignore_index is None else f" or the ignored label {ignore_index}")
     lowest, highest = torch.aminmax(in_range)
     _require(
         (lowest >= 0) & (highest < num_classes),
-        lambda: (
-            f"{name} must be in 0 .. {num_classes - 1} or the ignored label {ignore_index}, "
-            f"got values from {int(lowest)} to {int(highest)}."
-        ),
-        f"{name} must be in 0 .. {num_classes - 1} or the ignored label {ignore_index}.",
+        lambda: f"{name} must be in {allowed}, got values from {int(lowest)} to {int(highest)}.",
+        f"{name} must be in {allowed}.",
     )
 
 

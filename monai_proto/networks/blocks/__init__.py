@@ -2,6 +2,20 @@
 
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 from monai_proto.networks.blocks.feature_selector import FeatureSelector
+from monai_proto.networks.blocks.mixed_attention_block import MixedAttentionBlock
 from monai_proto.networks.blocks.projection_head import ProjectionHead
+from monai_proto.networks.blocks.prototype_bank import PrototypeBank
+from monai_proto.networks.blocks.prototype_head import PrototypeHead, PrototypeHeadOutput
+from monai_proto.networks.blocks.prototype_provenance import PrototypeProvenance, ProvenanceRecord
 
-__all__ = ["ClassMemoryBank", "FeatureSelector", "ProjectionHead"]
+__all__ = [
+    "ClassMemoryBank",
+    "FeatureSelector",
+    "MixedAttentionBlock",
+    "ProjectionHead",
+    "PrototypeBank",
+    "PrototypeHead",
+    "PrototypeHeadOutput",
+    "PrototypeProvenance",
+    "ProvenanceRecord",
+]

@@ -1,0 +1,96 @@
+"""Runs a prototype classifier over a data loader and yields embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.utils import ImageMetaKey
+
+from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
+
+__all__ = ["EmbeddedBatches"]
+
+_MODES = ("local", "global")
+
+
+class EmbeddedBatches:
+    """
+    Yields (patch embeddings (B, P, D), labels (B,), image ids) of all batches, with the network in evaluation mode and
+    without gradient; each pass runs the network anew. Afterwards the network is as it was.
+
+    Args:
+        network: the classifier, without DistributedDataParallel.
+        data_loader: yields dictionaries; without random augmentation, so that a patch can be found again.
+        device: where to run.
+        mode: ``"local"`` for patches, ``"global"`` for the pooled embedding as the one patch of an image.
+        image_key: key of the images.
+        label_key: key of the labels (B,) or (B, 1).
+        id_key: key of the images' ids; where a batch has none, the file name in the image's metadata counts.
+        amp: whether to run under autocast.
+
+    Attributes:
+        grid: patches along each axis, known once the first batch was read; all ones with ``"global"``.
+
+    Raises:
+        ValueError: when the mode is unknown; while iterating, when a batch has no ids.
+    """
+
+    def __init__(
+        self,
+        network: PrototypeClassifier,
+        data_loader: Iterable[dict[str, Any]],
+        device: torch.device | str,
+        mode: str = "local",
+        image_key: str = "image",
+        label_key: str = "label",
+        id_key: str = "image_id",
+        amp: bool = False,
+    ) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"mode must be one of {_MODES}, got {mode!r}.")
+        self.network = network
+        self.data_loader = data_loader
+        self.device = torch.device(device)
+        self.mode = mode
+        self.image_key = image_key
+        self.label_key = label_key
+        self.id_key = id_key
+        self.amp = amp
+        self.grid: tuple[int, ...] | None = None
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[str]]]:
+        training = self.network.training
+        self.network.eval()
+        try:
+            for batch in self.data_loader:
+                yield self._embed(batch)
+        finally:
+            self.network.train(training)
+
+    @torch.no_grad()
+    def _embed(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        images = batch[self.image_key]
+        ids = self._ids(batch, images)
+        images = images.as_tensor() if isinstance(images, MetaTensor) else images
+        with torch.autocast(self.device.type, enabled=self.amp):
+            embedded = self.network.embed(images.to(self.device, non_blocking=True))
+        labels = torch.as_tensor(batch[self.label_key]).reshape(-1).long()
+        if self.mode == "global":
+            self.grid = (1,) * len(embedded.grid)
+            return embedded.pooled[:, None], labels, ids
+        self.grid = embedded.grid
+        return embedded.patches, labels, ids
+
+    def _ids(self, batch: dict[str, Any], images: torch.Tensor) -> list[str]:
+        ids: Sequence[str] | str | None = batch.get(self.id_key)
+        if ids is None and isinstance(images, MetaTensor):
+            ids = images.meta.get(ImageMetaKey.FILENAME_OR_OBJ)
+        if ids is None:
+            raise ValueError(
+                f"a batch must name its images under {self.id_key!r}, or in the metadata of {self.image_key!r}: "
+                "a prototype's source has to be found again."
+            )
+        return [str(i) for i in ([ids] if isinstance(ids, str) else ids)]

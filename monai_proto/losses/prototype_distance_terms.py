@@ -1,0 +1,65 @@
+"""How far samples lie from the prototypes of their own class, and of the others."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["cluster_loss", "separation_loss"]
+
+
+def cluster_loss(
+    distances: torch.Tensor,
+    labels: torch.Tensor,
+    prototype_labels: torch.Tensor,
+    class_weights: torch.Tensor | None = None,
+    sample_weights: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """
+    Distance to the nearest prototype of the own class: ``w_c * mean_i min_j d(x_i, p_j)``, mean over the classes
+    present (ProtoPNet, Chen et al., NeurIPS 2019, eq. 3, with the mean over samples taken class by class).
+
+    Args:
+        distances: (B, M) of samples to prototypes in use.
+        labels: classes (B,) of the samples.
+        prototype_labels: classes (M,) of the prototypes.
+        class_weights: w (C,); 1 by default.
+        sample_weights: factors (B,) of the samples, for instance focal ones; 1 by default.
+
+    Returns:
+        scalar; a class that has no prototype takes no part, and 0 when none does.
+    """
+    nearest, has_own = _nearest(distances, labels[:, None] == prototype_labels[None, :])
+    terms = nearest if sample_weights is None else nearest * sample_weights
+    if class_weights is not None:
+        terms = terms * class_weights.to(terms)[labels]
+    # every class counts the same: a sample weighs one over the number of samples of its class
+    same_class = (labels[:, None] == labels[None, :]) & has_own[None, :]
+    shares = torch.where(has_own, 1.0 / same_class.sum(dim=1).clamp(min=1).to(terms), 0.0)
+    return (shares * terms).sum() / shares.sum().clamp(min=1)
+
+
+def separation_loss(
+    distances: torch.Tensor, labels: torch.Tensor, prototype_labels: torch.Tensor, margin: float | None
+) -> torch.Tensor:
+    """
+    Nearness to the prototypes of other classes: ``mean_i relu(margin - min_j d(x_i, p_j))``.
+
+    Args:
+        distances: (B, M) of samples to prototypes in use.
+        labels: classes (B,) of the samples.
+        prototype_labels: classes (M,) of the prototypes.
+        margin: distance from which on a sample is far enough; None for ProtoPNet's unbounded ``-min_j d(x_i, p_j)``.
+
+    Returns:
+        scalar; samples for which there is no prototype of another class take no part, and 0 when none does.
+    """
+    nearest, has_other = _nearest(distances, labels[:, None] != prototype_labels[None, :])
+    terms = -nearest if margin is None else (margin - nearest).relu()
+    return torch.where(has_other, terms, 0.0).sum() / has_other.sum().clamp(min=1)
+
+
+def _nearest(distances: torch.Tensor, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smallest distance (B,) among the candidates (B, M), 0 without any, and which samples have one."""
+    exists = candidates.any(dim=1)
+    nearest = torch.where(candidates, distances, torch.inf).amin(dim=1)
+    return torch.where(exists, nearest, 0.0), exists

@@ -1,0 +1,269 @@
+"""A classifier's last layers whose answer is a sum over prototypes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from monai_proto.networks.blocks.mixed_attention_block import MixedAttentionBlock
+from monai_proto.networks.blocks.prototype_bank import PrototypeBank
+from monai_proto.networks.prototype_similarity import cosine_similarity_map, log_similarity, squared_distance_map
+
+__all__ = ["PrototypeHead", "PrototypeHeadOutput"]
+
+_DISTANCES = ("cosine", "l2")
+_PRESETS: dict[str, dict[str, Any]] = {
+    # five prototypes of a class and a scale of 5: weights of 1 and -0.5 on the similarities as they are
+    "protopnet": {"distance": "l2", "num_prototypes": 5, "logit_scale": 5.0, "other_class_weight": -0.5},
+    "protoasnet": {"distance": "cosine", "abstention": True, "other_class_weight": 0.0},
+}
+
+
+class PrototypeHeadOutput(NamedTuple):
+    """
+    What :class:`PrototypeHead` gives for B images with P patches, M prototypes in use, C classes.
+
+    Attributes:
+        logits: (B, C).
+        embedding: pooled embedding (B, D); a unit vector with the cosine distance.
+        similarities: (B, M), of each prototype to the most similar patch.
+        patch_similarities: (B, M, P).
+        uncertainty: (B,), 0 sure to 1: share of the abstention prototype, or 1 minus the highest softmax probability
+            without one.
+        distances: (B, M), of each prototype to the nearest patch: 1 - cosine, or squared Euclidean.
+        relevance: (B, M), factor of each prototype in the logits; 1 without attention.
+        prototypes: (M, D), in use.
+        prototype_labels: classes (M,) of the prototypes.
+    """
+
+    logits: torch.Tensor
+    embedding: torch.Tensor
+    similarities: torch.Tensor
+    patch_similarities: torch.Tensor
+    uncertainty: torch.Tensor
+    distances: torch.Tensor
+    relevance: torch.Tensor
+    prototypes: torch.Tensor
+    prototype_labels: torch.Tensor
+
+
+class PrototypeHead(nn.Module):
+    """
+    Compares the patches of an image with prototypes, and adds up what the prototypes say for each class:
+
+    ``logit_c = scale * sum_j weight_cj * relevance_j * similarity_j + bias_c``
+
+    so that a prototype's share in an answer is one term of a sum (:meth:`contributions`). Similarity is taken from the
+    best patch (ProtoPNet, Chen et al., NeurIPS 2019). The attention block only weighs prototypes by image: it sees
+    prototypes and patches, and yields a relevance of 0 to 2 that starts at 1. It never moves a prototype, which would
+    part it from the training patch that it was pushed to.
+
+    Works on 2-D and 3-D features.
+
+    Args:
+        num_classes: number C of classes.
+        embedding_dim: size D of an embedding.
+        num_heads: heads of the attention block.
+        in_features: channels F of the features.
+        num_prototypes: prototypes of a class at the start.
+        max_prototypes: slots of a class, see :class:`PrototypeBank`.
+        distance: ``"cosine"``, or ``"l2"`` with ProtoPNet's log similarity.
+        abstention: whether an abstention prototype takes a share of the probability mass.
+        attention: whether the relevance of a prototype depends on the image. Off by default: it was slower and no
+            better (``benchmarks.prototype_head``).
+        momentum: of the bank's ``ema_update``.
+        logit_scale: start of the learned scale.
+        other_class_weight: start of the weight from a prototype to the classes that it does not belong to; 1 to its
+            own.
+        spatial_dims: axes of the provenance's boxes.
+
+    Raises:
+        ValueError: when a size or a choice does not fit.
+
+    Example::
+
+        head = PrototypeHead(num_classes=7, embedding_dim=64, num_heads=4, in_features=1280)
+        output = head(torch.randn(2, 1280), torch.randn(2, 1280, 7, 7))
+        output.logits.shape, output.patch_similarities.shape  # (2, 7), (2, 35, 49)
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_dim: int,
+        num_heads: int,
+        in_features: int,
+        num_prototypes: int = 5,
+        max_prototypes: int = 10,
+        distance: str = "cosine",
+        abstention: bool = False,
+        attention: bool = False,
+        momentum: float = 0.9,
+        logit_scale: float = 5.0,
+        other_class_weight: float = -0.5,
+        spatial_dims: int = 2,
+    ) -> None:
+        super().__init__()
+        if distance not in _DISTANCES:
+            raise ValueError(f"distance must be one of {_DISTANCES}, got {distance!r}.")
+        if in_features < 1:
+            raise ValueError(f"in_features must be at least 1, got {in_features}.")
+        if logit_scale <= 0:
+            raise ValueError(f"logit_scale must be positive, got {logit_scale}.")
+        self.num_classes = num_classes
+        self.in_features = in_features
+        self.distance = distance
+        self.bank = PrototypeBank(
+            num_classes,
+            embedding_dim,
+            num_prototypes,
+            max_prototypes,
+            momentum,
+            normalize=distance == "cosine",
+            spatial_dims=spatial_dims,
+        )
+        # ProtoPNet keeps embeddings in 0 .. 1 where distances are Euclidean
+        self.proj = nn.Linear(in_features, embedding_dim)
+        if distance == "l2":
+            self.proj = nn.Sequential(self.proj, nn.Sigmoid())
+            nn.init.uniform_(self.bank.prototypes)
+        self.attention = MixedAttentionBlock(embedding_dim, num_heads) if attention else None
+        self.relevance = nn.Linear(embedding_dim, 1) if attention else None
+        if self.relevance is not None:
+            nn.init.zeros_(self.relevance.weight)
+            nn.init.zeros_(self.relevance.bias)
+        own = self.bank.prototype_labels[None, :] == torch.arange(num_classes)[:, None]
+        self.class_weight = nn.Parameter(torch.where(own, 1.0, other_class_weight))
+        self.class_bias = nn.Parameter(torch.zeros(num_classes))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
+        self.abstention_prototype = nn.Parameter(torch.rand(1, embedding_dim)) if abstention else None
+        # similarity is at most 1, so that a negative start keeps the share small until it has been learned
+        self.abstention_bias = nn.Parameter(torch.tensor(-1.0)) if abstention else None
+
+    @classmethod
+    def preset(
+        cls, name: str, num_classes: int, embedding_dim: int, num_heads: int, in_features: int, **options: Any
+    ) -> PrototypeHead:
+        """
+        A head in the way of another method, for comparison; use :meth:`PrototypeLoss.preset` of the same name.
+
+        Args:
+            name: ``"protopnet"`` (Chen et al., NeurIPS 2019): Euclidean distance, log similarity, weights 1 and -0.5;
+                ``"protoasnet"`` (Vaseli et al., MICCAI 2023): cosine, with an abstention prototype.
+            num_classes, embedding_dim, num_heads, in_features: as of the class.
+            options: further arguments, which go before those of the preset.
+
+        Raises:
+            ValueError: when the name is unknown.
+        """
+        if name not in _PRESETS:
+            raise ValueError(f"name must be one of {tuple(_PRESETS)}, got {name!r}.")
+        return cls(num_classes, embedding_dim, num_heads, in_features, **{**_PRESETS[name], **options})
+
+    def last_layer_parameters(self) -> list[nn.Parameter]:
+        """What ProtoPNet's last stage trains: weights, bias and scale of the logits."""
+        return [self.class_weight, self.class_bias, self.log_scale]
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            features: patches (B, P, F) or a map (B, F, *grid).
+
+        Returns:
+            patch embeddings (B, P, D), the last axis of the grid fastest; unit rows with the cosine distance.
+
+        Raises:
+            ValueError: when the features have another size than ``in_features``.
+        """
+        if features.ndim > 3:
+            features = features.flatten(2).transpose(1, 2)
+        if features.ndim != 3 or features.shape[-1] != self.in_features:
+            raise ValueError(
+                f"features must be patches (B, P, {self.in_features}) or a map (B, {self.in_features}, *grid), "
+                f"got {tuple(features.shape)}."
+            )
+        embedded = self.proj(features)
+        return F.normalize(embedded.float(), dim=-1) if self.distance == "cosine" else embedded.float()
+
+    def forward(self, pooled: torch.Tensor, patches: torch.Tensor | None = None) -> PrototypeHeadOutput:
+        """
+        Args:
+            pooled: pooled features (B, F), or several an image (B, n, F), of which the embedding is the mean.
+            patches: patch features (B, P, F) or a map (B, F, *grid); None takes the pooled features as patches.
+
+        Raises:
+            ValueError: when the features have another size than ``in_features``, or the batches differ.
+        """
+        pooled = pooled[:, None] if pooled.ndim == 2 else pooled
+        patches = pooled if patches is None else patches
+        if len(pooled) != len(patches):
+            raise ValueError(f"pooled and patches must have the same batch, got {len(pooled)} and {len(patches)}.")
+        embedding = self.embed(pooled).mean(dim=1)
+        if self.distance == "cosine":
+            embedding = F.normalize(embedding, dim=-1)
+        return self.compare(embedding, self.embed(patches))
+
+    def compare(self, embedding: torch.Tensor, patches: torch.Tensor) -> PrototypeHeadOutput:
+        """
+        The answer for embeddings.
+
+        Args:
+            embedding: pooled embedding (B, D).
+            patches: patch embeddings (B, P, D).
+        """
+        # distances are differences of large numbers: half precision would lose them
+        with torch.autocast(patches.device.type, enabled=False):
+            prototypes = self.bank.valid_prototypes()
+            patch_similarities, distance_map = self._compare(patches, prototypes)
+            best, nearest = patch_similarities.max(dim=2)
+            distances = distance_map.gather(2, nearest[..., None]).squeeze(2)
+        relevance = self._relevance(prototypes, patches, best)
+        with torch.autocast(patches.device.type, enabled=False):
+            weights = self.class_weight[:, self.bank.valid_slots]
+            logits = self._scale() * ((relevance * best) @ weights.T) + self.class_bias
+            uncertainty = self._uncertainty(logits, patches)
+        return PrototypeHeadOutput(
+            logits,
+            embedding,
+            best,
+            patch_similarities,
+            uncertainty,
+            distances,
+            relevance,
+            prototypes,
+            self.bank.valid_labels(),
+        )
+
+    def contributions(self, output: PrototypeHeadOutput) -> torch.Tensor:
+        """What each prototype adds to each logit (B, C, M); with ``class_bias`` they sum to the logits."""
+        weights = self.class_weight[:, self.bank.valid_slots]
+        return self._scale() * weights[None] * (output.relevance * output.similarities)[:, None, :]
+
+    def _scale(self) -> torch.Tensor:
+        """Scale of the logits; divided by the prototypes of a class, so that growing does not sharpen answers."""
+        return self.log_scale.exp() * self.num_classes / len(self.bank.valid_slots)
+
+    def _compare(self, patches: torch.Tensor, prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Similarity and distance (B, M, P) of patches and prototypes."""
+        if self.distance == "cosine":
+            similarities = cosine_similarity_map(patches, prototypes)
+            return similarities, 1 - similarities
+        distances = squared_distance_map(patches, prototypes)
+        return log_similarity(distances), distances
+
+    def _relevance(self, prototypes: torch.Tensor, patches: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        if self.attention is None:
+            return torch.ones_like(like)
+        mixed = self.attention(prototypes.expand(len(patches), -1, -1), patches)
+        return 2 * torch.sigmoid(self.relevance(mixed).squeeze(-1).float())
+
+    def _uncertainty(self, logits: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        if self.abstention_prototype is None:
+            return 1 - logits.softmax(dim=1).amax(dim=1)
+        similarities, _ = self._compare(patches, self.abstention_prototype)
+        abstention_logit = self.log_scale.exp() * (similarities.amax(dim=(1, 2)) + self.abstention_bias)
+        return torch.sigmoid(abstention_logit - logits.logsumexp(dim=1))

@@ -1,0 +1,102 @@
+"""Turns a prototype head's output into explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from monai_proto.networks.blocks.prototype_head import PrototypeHead, PrototypeHeadOutput
+from monai_proto.networks.patch_grid import patch_box
+from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
+
+__all__ = ["evidence_map", "explain"]
+
+
+@torch.no_grad()
+def explain(
+    head: PrototypeHead,
+    output: PrototypeHeadOutput,
+    image_ids: Sequence[str],
+    grid: Sequence[int],
+    abstain_above: float = 0.5,
+    num_prototypes: int = 3,
+) -> list[Explanation]:
+    """
+    Why the head answered as it did, one explanation an image.
+
+    Args:
+        head: the head that gave the output.
+        output: of B images.
+        image_ids: their ids (B).
+        grid: patches along each spatial axis.
+        abstain_above: uncertainty above which the answer counts as abstained.
+        num_prototypes: prototypes to name for the answer, and against it.
+
+    Raises:
+        ValueError: when ids or grid do not fit the output.
+    """
+    batch, _, num_patches = output.patch_similarities.shape
+    if len(image_ids) != batch or torch.Size(grid).numel() != num_patches:
+        raise ValueError(
+            f"there must be {batch} image ids and a grid of {num_patches} patches, got {len(image_ids)} ids and "
+            f"the grid {tuple(grid)}."
+        )
+    probabilities = output.logits.softmax(dim=1).cpu()
+    answers = output.logits.argmax(dim=1)
+    contributions = head.contributions(output)[torch.arange(batch), answers].cpu()
+    slots, activations = head.bank.valid_slots.tolist(), output.patch_similarities.cpu()
+    labels, uncertainty = output.prototype_labels.tolist(), output.uncertainty.tolist()
+    sources = [head.bank.provenance.read(slot) for slot in slots]
+
+    def evidence(image: int, index: int) -> PrototypeEvidence:
+        patches = activations[image, index]
+        return PrototypeEvidence(
+            slots[index],
+            labels[index],
+            float(patches.max()),
+            float(contributions[image, index]),
+            patch_box(int(patches.argmax()), grid),
+            patches.reshape(tuple(grid)),
+            sources[index],
+        )
+
+    explanations = []
+    for i, image_id in enumerate(image_ids):
+        order = contributions[i].argsort(descending=True).tolist()
+        supporting = [j for j in order if contributions[i, j] > 0][:num_prototypes]
+        opposing = [j for j in reversed(order) if contributions[i, j] < 0][:num_prototypes]
+        explanations.append(
+            Explanation(
+                str(image_id),
+                probabilities[i],
+                output.logits[i].cpu(),
+                uncertainty[i],
+                uncertainty[i] > abstain_above,
+                int(answers[i]),
+                [evidence(i, j) for j in supporting],
+                [evidence(i, j) for j in opposing],
+            )
+        )
+    return explanations
+
+
+@torch.no_grad()
+def evidence_map(head: PrototypeHead, output: PrototypeHeadOutput, num_prototypes: int = 3) -> torch.Tensor:
+    """
+    Where in the image the answer's strongest prototypes see themselves: their patch similarities, each weighted by
+    what the prototype adds to the answer's logit.
+
+    Args:
+        head: the head that gave the output.
+        output: of B images.
+        num_prototypes: prototypes with the highest contributions that count.
+
+    Returns:
+        (B, P).
+    """
+    batch = torch.arange(len(output.logits), device=output.logits.device)
+    contributions = head.contributions(output)[batch, output.logits.argmax(dim=1)]
+    top, index = contributions.topk(min(num_prototypes, contributions.shape[1]), dim=1)
+    maps = output.patch_similarities[batch[:, None], index]
+    return (top.clamp(min=0)[..., None] * maps).sum(dim=1)
