@@ -1,12 +1,22 @@
 """Transforms of images and of batches."""
 
 from monai_proto.transforms.bidirectional_copy_paste import RandBidirectionalCopyPaste
+from monai_proto.transforms.boxes_from_mask import BoxesFromMaskd, boxes_from_mask
+from monai_proto.transforms.check_boxes import CheckBoxesd, box_problems, check_boxes
 from monai_proto.transforms.load_color_images import LoadColorImaged
 from monai_proto.transforms.load_volumes import CheckLabeld, LoadVolumesd
+from monai_proto.transforms.ring_points import SampleRingPointsd, sample_ring_points
 
 __all__ = [
+    "BoxesFromMaskd",
+    "CheckBoxesd",
     "CheckLabeld",
     "LoadColorImaged",
     "LoadVolumesd",
     "RandBidirectionalCopyPaste",
+    "SampleRingPointsd",
+    "box_problems",
+    "boxes_from_mask",
+    "check_boxes",
+    "sample_ring_points",
 ]

@@ -1,0 +1,255 @@
+"""Prepares a data list of boxes, a small and a big one for every object, for weakly supervised segmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from monai_proto.data.box_annotations import BoxAnnotation
+    from monai_proto.data.case_report import CaseReport
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+_SOURCE, _BOXES, _SLICES = "Where the boxes come from (one of them)", "Boxes from masks", "Slices of NIfTI volumes"
+_SPLIT = "How the objects are divided"
+
+
+def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
+    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
+
+
+@app.command()
+def main(
+    output: Annotated[Path, typer.Option(help="New folder for the data list and the report.")],
+    images: Annotated[
+        Path, typer.Option(help="Folder of pictures (PNG, JPEG, TIFF, BMP; also in folders below), or of NIfTI images.")
+    ],
+    masks: Annotated[
+        Path | None,
+        _option("Folder of masks or of NIfTI label maps, named like the images: boxes are made from them.", _SOURCE),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        _option("CSV with the columns image,[object,]small_x1,small_y1,small_x2,small_y2,big_x1,...,big_y2.", _SOURCE),
+    ] = None,
+    coco: Annotated[
+        Path | None,
+        _option(
+            "COCO JSON with two annotations an object, of the categories (or attribute box) small and big.", _SOURCE
+        ),
+    ] = None,
+    inclusive_corners: Annotated[
+        bool,
+        _option(
+            "x2 and y2 of the CSV are the last pixel of a box. Default: they are its edge, one further.",
+            _SOURCE,
+            "--inclusive-corners",
+        ),
+    ] = False,
+    big_margin: Annotated[
+        float, _option("Distance of the big box, as a share of the object's side. Default: 0.15.", _BOXES)
+    ] = 0.15,
+    small_inset: Annotated[
+        float, _option("Distance of the small box inwards, as a share of the side. Default: 0.2.", _BOXES)
+    ] = 0.2,
+    jitter: Annotated[
+        float, _option("Every side is moved by up to this share at random, as by hand. Default: 0.05.", _BOXES)
+    ] = 0.05,
+    components: Annotated[
+        str,
+        _option(
+            "When a mask shows several parts: one leaves it out, largest takes the largest, all takes them as one "
+            "object. Default: one.",
+            _BOXES,
+        ),
+    ] = "one",
+    small_placement: Annotated[
+        str,
+        _option(
+            "inset: in the middle of the object's bounding box; inscribed: the largest square that is all object, for "
+            "bent objects. Default: inset.",
+            _BOXES,
+        ),
+    ] = "inset",
+    axis: Annotated[
+        str, _option("axial, coronal or sagittal by the affine, or a voxel axis 0, 1, 2. Default: axial.", _SLICES)
+    ] = "axial",
+    slices: Annotated[
+        str, _option("Of every object: largest, all, or a number of slices, evenly spread. Default: largest.", _SLICES)
+    ] = "largest",
+    labels: Annotated[
+        str | None,
+        _option(
+            "Label values, such as 1,2; values that are one object together with a plus: 1+2. Default: every value "
+            "found, each as an object of its own.",
+            _SLICES,
+        ),
+    ] = None,
+    min_pixels: Annotated[
+        int, _option("Least area of an object in a slice, in pixels. Default: 25.", _SLICES, min=1)
+    ] = 25,
+    table: Annotated[
+        Path | None,
+        _option(
+            "CSV with a column image_id (or case), and lesion_id (or patient_id, subject) and/or split (train, val, "
+            "test): a subject's images stay on one side.",
+            _SPLIT,
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None,
+        _option(
+            "Share of subjects for validation. Default: the split of the table, else 0.2.", _SPLIT, min=0, max=0.99
+        ),
+    ] = None,
+    test_fraction: Annotated[
+        float | None,
+        _option("Share of subjects for test. Default: the split of the table, else 0.", _SPLIT, min=0, max=0.99),
+    ] = None,
+    seed: Annotated[int, _option("What the draw of subjects and the jitter depend on. Default: 0.", _SPLIT)] = 0,
+    training_masks: Annotated[
+        bool,
+        typer.Option(
+            "--training-masks/--no-training-masks",
+            help="Whether training items name their mask, to monitor with; it never trains.",
+        ),
+    ] = True,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set. Default: that of the folder that --images is in.")
+    ] = None,
+) -> None:
+    """
+    Make the two boxes of every object from masks, or read them from a CSV or COCO file, check them, and write a data
+    list (`"task": "box_segmentation"`).
+
+    Boxes are `[x1, y1, x2, y2]` in pixels of the upright image, edges: the whole image is `[0, 0, width, height]`.
+    Left out are objects whose image is missing, unreadable or a copy of another; whose boxes are swapped, outside of
+    the image, without area, or the small one not inside the big one; whose mask is empty, of another size, or shows
+    several objects.
+
+    The output gets dataset.json (paths are relative to it, images stay where they are), report.csv (one row an object)
+    and summary.txt (names every object that was left out, and why). It appears whole or not at all. Exit status: 1 when
+    no usable object is left or a file cannot be written, 2 when an argument does not fit.
+
+    Example: python data_scripts/prepare_boxes.py --images HAM10000/images --masks HAM10000/masks --table
+    HAM10000/metadata.csv --output prepared
+    """
+    from monai_proto.data.box_options import BoxOptions
+    from monai_proto.data.slice_options import SliceOptions
+
+    try:
+        box_options = BoxOptions(big_margin, small_inset, jitter, components, small_placement, seed)
+        slice_options = SliceOptions(axis, slices, _label_groups(labels), min_pixels)
+        sources = {"masks": masks, "boxes": boxes, "coco": coco}
+        given = {source: path for source, path in sources.items() if path is not None}
+        if len(given) != 1:
+            got = " and ".join(f"--{source}" for source in given) or "none"
+            raise ValueError(f"give one of --masks, --boxes and --coco, got {got}.")
+        usable = _prepare(
+            output,
+            images,
+            *next(iter(given.items())),
+            box_options,
+            slice_options,
+            inclusive_corners,
+            {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed},
+            table,
+            training_masks,
+            name or images.resolve().parent.name,
+        )
+    except ValueError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if not usable:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    output: Path,
+    images: Path,
+    source: str,
+    source_path: Path,
+    box_options: Any,
+    slice_options: Any,
+    inclusive_corners: bool,
+    division: dict[str, Any],
+    table: Path | None,
+    training_masks: bool,
+    name: str,
+) -> bool:
+    """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
+    from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
+    from monai_proto.data.box_datalist import write_box_datalist
+    from monai_proto.data.box_division import apply_split_table, divide_by_subject
+    from monai_proto.data.box_report import report_boxes
+
+    require_new_folder(output)
+    annotations = _annotations(images, source, source_path, box_options, slice_options, inclusive_corners)
+    remarks = apply_split_table(annotations, table) if table else []
+    usable = [annotation for annotation in annotations if not annotation.problems]
+    if not usable:
+        _print_report(report_boxes(annotations, name, remarks))
+        typer.secho("Error: no usable object is left, nothing was written.", fg="red", err=True)
+        return False
+    remarks.append(divide_by_subject(usable, **division))
+    report = report_boxes(annotations, name, remarks)
+    origin = box_options.describe() if source == "masks" else {"source": source_path.name}
+    properties = {"name": name, "boxes": origin, "preparedBy": "monai_proto data_scripts/prepare_boxes.py"}
+    with new_folder_atomically(output) as folder:
+        report.write(folder)
+        write_box_datalist(folder, properties, usable, training_masks, final_folder=output)
+    _print_report(report)
+    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
+    typer.echo(f"Train with dataset_dir={output.absolute()}")
+    return True
+
+
+def _annotations(
+    images: Path, source: str, source_path: Path, box_options: Any, slice_options: Any, inclusive_corners: bool
+) -> list[BoxAnnotation]:
+    from monai_proto.data.box_checks import annotations_of_unused_pictures, check_pictures
+    from monai_proto.data.box_coco import read_box_coco
+    from monai_proto.data.box_csv import read_box_csv
+    from monai_proto.data.mask_folder import boxes_of_mask_folder
+    from monai_proto.data.picture_files import PictureFolder
+    from monai_proto.data.volume_slices import boxes_of_volumes, find_volumes
+
+    progress = Console(stderr=True)
+    volumes = find_volumes(images)
+    if volumes:
+        if source != "masks":
+            raise ValueError(f"--{source} is for pictures, but {images} holds NIfTI files: give their --masks.")
+        return boxes_of_volumes(volumes, find_volumes(source_path), slice_options, box_options, progress)
+    pictures = PictureFolder(images)
+    if source == "masks":
+        annotations = boxes_of_mask_folder(pictures, source_path, box_options, progress)
+    elif source == "boxes":
+        annotations = read_box_csv(source_path, pictures, inclusive_corners)
+    else:
+        annotations = read_box_coco(source_path, pictures)
+    check_pictures(annotations, progress)
+    return annotations + annotations_of_unused_pictures(annotations, pictures)
+
+
+def _label_groups(text: str | None) -> tuple[tuple[int, ...], ...] | None:
+    if not text:
+        return None
+    try:
+        return tuple(tuple(int(value) for value in group.split("+")) for group in text.split(","))
+    except ValueError:
+        raise ValueError(f"labels must be integers with commas, or plus signs, between, got {text!r}.") from None
+
+
+def _print_report(report: CaseReport) -> None:
+    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,140 @@
+"""Slices of NIfTI volumes as pictures with one object each, and the boxes of that object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from monai_proto.data.box_annotations import BoxAnnotation
+from monai_proto.data.box_options import BoxOptions
+from monai_proto.data.nifti_files import case_name, is_apple_double, is_nifti_name
+from monai_proto.data.nifti_volume import Volume, read_volume, voxel_hash
+from monai_proto.data.slice_options import SliceOptions
+from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
+
+__all__ = ["boxes_of_volumes", "find_volumes", "volume_slice"]
+
+_CHANNEL_SUFFIX = "_0000"  # nnU-Net's name of the only channel of an image
+
+
+def volume_slice(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """
+    The picture (H, W) of a slice: the other two axes of the voxel array in their order, as stored. A box's y runs
+    along the first of them, its x along the second.
+
+    Args:
+        voxels: (X, Y, Z).
+        axis: the axis that the slice is perpendicular to.
+        index: where along it.
+    """
+    return np.take(voxels, index, axis=axis)
+
+
+def find_volumes(folder: str | os.PathLike) -> list[Path]:
+    """NIfTI files of a folder, by name; none when it is no folder or has none."""
+    files = sorted(Path(folder).glob("*")) if Path(folder).is_dir() else []
+    return [file for file in files if file.is_file() and is_nifti_name(file) and not is_apple_double(file)]
+
+
+def boxes_of_volumes(
+    images: Sequence[Path],
+    labels: Sequence[Path],
+    slice_options: SliceOptions,
+    box_options: BoxOptions,
+    console: Console | None = None,
+) -> list[BoxAnnotation]:
+    """
+    Boxes of slices, one volume in memory at a time. Images and label maps belong together by name.
+
+    Args:
+        images: files of the images.
+        labels: files of the label maps.
+        slice_options: which slices are taken, and what is an object.
+        box_options: how boxes are made.
+        console: where a progress bar is shown; None for nowhere.
+
+    Returns:
+        one annotation an object in a slice; volumes that cannot be used come as one with problems.
+    """
+    label_of = {case_name(label): label for label in labels}
+    annotations: list[BoxAnnotation] = []
+    first_with: dict[str, Path] = {}
+    for image in track(images, "Making boxes", console=console, disable=console is None):
+        name = case_name(image)
+        label = label_of.pop(name, None) or label_of.pop(name.removesuffix(_CHANNEL_SUFFIX), None)
+        whole = BoxAnnotation(name, image, name, mask=label)
+        volumes = _read_pair(whole, first_with)
+        if volumes is None:
+            annotations.append(whole)
+            continue
+        for annotation, mask in _objects(*volumes, whole, slice_options):
+            annotations.append(annotation)
+            if mask is not None:
+                box_options.annotate(annotation, mask)
+    for name, label in label_of.items():
+        annotations.append(BoxAnnotation(name, None, name, mask=label, problems=["label without image"]))
+    return annotations
+
+
+def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volume, Volume] | None:
+    """Image and label map when both can be used, else None; sets the problems."""
+    if whole.mask is None:
+        whole.problems.append("image without label")
+        return None
+    image, problems = read_volume(whole.image)
+    label, label_problems = read_volume(whole.mask)
+    problems += label_problems
+    if image is not None:
+        problems += check_image(image)
+    if image is not None and label is not None:
+        problems += check_same_shape(image, label) + check_same_affine(image, label)
+    if label is not None:
+        problems += check_label_values(label)
+    whole.problems += [
+        f"{Path(problem.file).name}: {problem.message}" for problem in problems if not problem.is_warning
+    ]
+    if whole.problems:
+        return None
+    first = first_with.setdefault(voxel_hash(image), whole.image)
+    if first != whole.image:
+        whole.problems.append(f"duplicate: same voxels as {first.name}")
+        return None
+    return image, label
+
+
+def _objects(
+    image: Volume, label: Volume, whole: BoxAnnotation, options: SliceOptions
+) -> Iterator[tuple[BoxAnnotation, np.ndarray | None]]:
+    """Every object in every slice that is taken, with its mask; one with a problem and None where there is none."""
+    values = label.data.reshape(label.data.shape[:3]).astype(np.int64)
+    axis = options.voxel_axis(image.affine)
+    groups = options.label_groups or [(value,) for value in np.unique(values).tolist() if value]
+    for group in groups:
+        name = f"{whole.case}_label{'+'.join(map(str, group))}"
+        is_object = np.isin(values, group)
+        areas = is_object.sum(axis=tuple(other for other in range(3) if other != axis))
+        picked = options.pick(areas)
+        if not picked:
+            problem = f"no slice shows {options.min_pixels} pixels of the object, the largest {areas.max()}"
+            yield BoxAnnotation(name, whole.image, whole.image_id, mask=whole.mask, problems=[problem]), None
+        for index in picked:
+            annotation = BoxAnnotation(
+                f"{name}_axis{axis}_slice{index:03d}",
+                whole.image,
+                whole.image_id,
+                mask=whole.mask,
+                source="its label map",
+                axis=axis,
+                slice_index=index,
+                label_values=group,
+            )
+            picture = volume_slice(image.data.reshape(image.data.shape[:3]), axis, index)
+            annotation.declared_size = picture.shape
+            if picture.min() == picture.max():
+                annotation.problems.append("image slice is constant")
+            yield annotation, volume_slice(is_object, axis, index)
