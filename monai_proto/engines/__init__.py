@@ -1,14 +1,17 @@
 """Engines: the order of the steps of training and evaluation."""
 
+from monai_proto.engines.adapt_prototypes import AdaptationReport, adapt_prototypes
 from monai_proto.engines.classification_trainer import ClassificationTrainer
 from monai_proto.engines.embedded_batches import EmbeddedBatches
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
 
 __all__ = [
+    "AdaptationReport",
     "ClassificationTrainer",
     "EmbeddedBatches",
     "PushReport",
     "SemiSupervisedTrainer",
+    "adapt_prototypes",
     "push_prototypes",
 ]

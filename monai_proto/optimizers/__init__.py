@@ -1,5 +1,9 @@
 """What optimisers are built from."""
 
+from monai_proto.optimizers.row_state import forget_rows
 from monai_proto.optimizers.selector_parameter_groups import selector_parameter_groups
 
-__all__ = ["selector_parameter_groups"]
+__all__ = [
+    "forget_rows",
+    "selector_parameter_groups",
+]

@@ -149,4 +149,3 @@ def test_arguments_that_do_not_fit():
         push_prototypes(PrototypeBank(2, 4, 1, 1), [], momentum=-0.1)
     with pytest.raises(ValueError, match="max_patches_per_class must be at least 1"):
         push_prototypes(PrototypeBank(2, 4, 1, 1), [], max_patches_per_class=0)
-

@@ -176,7 +176,7 @@ def test_log_sigma_learns_and_presets_leave_it(output):
 
 
 def test_bad_arguments(output):
-    with pytest.raises(ValueError, match="labels must be in 0 .. 2, got values from 0 to 3"):
+    with pytest.raises(ValueError, match=r"labels must be in 0 \.\. 2, got values from 0 to 3"):
         PrototypeLoss()(output, torch.tensor([0, 1, 2, 3, 0]))
     with pytest.raises(ValueError, match="labels must have shape"):
         PrototypeLoss()(output, torch.tensor([0, 1]))

@@ -3,6 +3,7 @@
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 from monai_proto.networks.blocks.feature_selector import FeatureSelector
 from monai_proto.networks.blocks.mixed_attention_block import MixedAttentionBlock
+from monai_proto.networks.blocks.pixel_projection_head import PixelProjectionHead
 from monai_proto.networks.blocks.projection_head import ProjectionHead
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
 from monai_proto.networks.blocks.prototype_head import PrototypeHead, PrototypeHeadOutput
@@ -12,6 +13,7 @@ __all__ = [
     "ClassMemoryBank",
     "FeatureSelector",
     "MixedAttentionBlock",
+    "PixelProjectionHead",
     "ProjectionHead",
     "PrototypeBank",
     "PrototypeHead",

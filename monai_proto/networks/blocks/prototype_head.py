@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -136,8 +137,8 @@ class PrototypeHead(nn.Module):
         if self.relevance is not None:
             nn.init.zeros_(self.relevance.weight)
             nn.init.zeros_(self.relevance.bias)
-        own = self.bank.prototype_labels[None, :] == torch.arange(num_classes)[:, None]
-        self.class_weight = nn.Parameter(torch.where(own, 1.0, other_class_weight))
+        self.other_class_weight = other_class_weight
+        self.class_weight = nn.Parameter(self._first_weights(torch.arange(num_classes * max_prototypes)))
         self.class_bias = nn.Parameter(torch.zeros(num_classes))
         self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
         self.abstention_prototype = nn.Parameter(torch.rand(1, embedding_dim)) if abstention else None
@@ -167,6 +168,12 @@ class PrototypeHead(nn.Module):
     def last_layer_parameters(self) -> list[nn.Parameter]:
         """What ProtoPNet's last stage trains: weights, bias and scale of the logits."""
         return [self.class_weight, self.class_bias, self.log_scale]
+
+    @torch.no_grad()
+    def reset_slots(self, slots: Sequence[int]) -> None:
+        """Set the weights of prototypes to their start: 1 for the own class."""
+        slots = torch.as_tensor(slots, dtype=torch.long, device=self.class_weight.device)
+        self.class_weight[:, slots] = self._first_weights(slots)
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         """
@@ -242,6 +249,12 @@ class PrototypeHead(nn.Module):
         """What each prototype adds to each logit (B, C, M); with ``class_bias`` they sum to the logits."""
         weights = self.class_weight[:, self.bank.valid_slots]
         return self._scale() * weights[None] * (output.relevance * output.similarities)[:, None, :]
+
+    def _first_weights(self, slots: torch.Tensor) -> torch.Tensor:
+        """Weights (C, K) of prototypes (K) at the start."""
+        classes = torch.arange(self.num_classes, device=slots.device)
+        own = self.bank.prototype_labels[slots][None, :] == classes[:, None]
+        return torch.where(own, 1.0, self.other_class_weight)
 
     def _scale(self) -> torch.Tensor:
         """Scale of the logits; divided by the prototypes of a class, so that growing does not sharpen answers."""

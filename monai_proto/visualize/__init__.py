@@ -1,0 +1,18 @@
+"""Explanations as data, figures and pages."""
+
+from monai_proto.visualize.classification_report import write_classification_report
+from monai_proto.visualize.explain import evidence_map, explain
+from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
+from monai_proto.visualize.explanation_figure import draw_explanation, explanation_file_name
+from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
+
+__all__ = [
+    "Explanation",
+    "PrototypeEvidence",
+    "draw_explanation",
+    "draw_prototype_gallery",
+    "evidence_map",
+    "explain",
+    "explanation_file_name",
+    "write_classification_report",
+]
