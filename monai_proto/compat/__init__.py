@@ -1,5 +1,6 @@
-"""Earlier interfaces, kept as thin wrappers around the parts of the package."""
+"""Earlier interfaces as thin wrappers around the parts."""
 
 from monai_proto.compat.contrastive_prototype_manager import ContrastivePrototypeManager
+from monai_proto.compat.prototype_heads import Head, HeadClassifier, HeadOptimal
 
-__all__ = ["ContrastivePrototypeManager"]
+__all__ = ["ContrastivePrototypeManager", "Head", "HeadClassifier", "HeadOptimal"]
