@@ -7,8 +7,6 @@ import io
 import json
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +19,7 @@ from monai_proto.data.phantoms.ct_phantom import CT_LABELS, make_ct_phantom
 from monai_proto.data.phantoms.mri_phantom import MRI_LABELS, make_mri_phantom
 from monai_proto.data.phantoms.patient_plan import PlannedVolume, plan_volumes
 from monai_proto.data.phantoms.phantom import Phantom
+from monai_proto.data.phantoms.whole_folder import whole_folder
 
 __all__ = ["write_ct_phantom_dataset", "write_mri_phantom_dataset"]
 
@@ -110,25 +109,17 @@ def write_ct_phantom_dataset(
 
 
 def _write_dataset(output: Path, kind: _DatasetKind, plan: dict[str, list[PlannedVolume]], seed: int) -> Path:
-    """Fill a folder beside ``output`` and rename it when all of it is there."""
+    """Fill a folder that appears when all of it is there."""
     output = output.absolute()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileExistsError(f"output_dir must not exist or be empty, got {output}.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial_dir = output.with_name(f".{output.name}.{uuid.uuid4().hex}.partial")
-    logger.info("Making %d %s phantoms in %s", sum(map(len, plan.values())), kind.modality, output)
-    try:
-        _fill(partial_dir, kind, plan, seed)
-        _rename_into_place(partial_dir, output)
-    finally:
-        # after success there is nothing left to remove; an interrupt, too, must leave nothing behind
-        shutil.rmtree(partial_dir, ignore_errors=True)
+    with whole_folder(output) as folder:
+        logger.info("Making %d %s phantoms in %s", sum(map(len, plan.values())), kind.modality, output)
+        _fill(folder, kind, plan, seed)
     return output / "dataset.json"
 
 
 def _fill(folder: Path, kind: _DatasetKind, plan: dict[str, list[PlannedVolume]], seed: int) -> None:
     """Write all volumes, then the data list."""
-    (folder / "imagesTr").mkdir(parents=True)
+    (folder / "imagesTr").mkdir()
     (folder / "labelsTr").mkdir()
     lists = {
         section: [_write_volume(folder, kind, volume, seed) for volume in volumes] for section, volumes in plan.items()
@@ -166,15 +157,3 @@ def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
     with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=compressed, mtime=0) as stream:
         stream.write(image.to_bytes())
     path.write_bytes(compressed.getvalue())
-
-
-def _rename_into_place(partial_dir: Path, output: Path) -> None:
-    """Give the complete folder its name; another process that was first keeps it."""
-    try:
-        if output.exists():
-            output.rmdir()  # empty, or the call fails
-        os.rename(partial_dir, output)
-    except OSError as error:
-        if output.exists():
-            raise FileExistsError(f"output_dir {output} was made by another process in the meantime.") from error
-        raise
