@@ -3,6 +3,7 @@
 from monai_proto.engines.adapt_prototypes import AdaptationReport, adapt_prototypes
 from monai_proto.engines.classification_trainer import ClassificationTrainer
 from monai_proto.engines.embedded_batches import EmbeddedBatches
+from monai_proto.engines.prototype_evaluator import PrototypeEvaluator
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
 
@@ -10,6 +11,7 @@ __all__ = [
     "AdaptationReport",
     "ClassificationTrainer",
     "EmbeddedBatches",
+    "PrototypeEvaluator",
     "PushReport",
     "SemiSupervisedTrainer",
     "adapt_prototypes",

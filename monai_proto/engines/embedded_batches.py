@@ -11,7 +11,7 @@ from monai.utils import ImageMetaKey
 
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 
-__all__ = ["EmbeddedBatches"]
+__all__ = ["EmbeddedBatches", "image_ids_of"]
 
 _MODES = ("local", "global")
 
@@ -73,7 +73,7 @@ class EmbeddedBatches:
     @torch.no_grad()
     def _embed(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
         images = batch[self.image_key]
-        ids = self._ids(batch, images)
+        ids = image_ids_of(batch, images, self.id_key)
         images = images.as_tensor() if isinstance(images, MetaTensor) else images
         with torch.autocast(self.device.type, enabled=self.amp):
             embedded = self.network.embed(images.to(self.device, non_blocking=True))
@@ -84,13 +84,20 @@ class EmbeddedBatches:
         self.grid = embedded.grid
         return embedded.patches, labels, ids
 
-    def _ids(self, batch: dict[str, Any], images: torch.Tensor) -> list[str]:
-        ids: Sequence[str] | str | None = batch.get(self.id_key)
-        if ids is None and isinstance(images, MetaTensor):
-            ids = images.meta.get(ImageMetaKey.FILENAME_OR_OBJ)
-        if ids is None:
-            raise ValueError(
-                f"a batch must name its images under {self.id_key!r}, or in the metadata of {self.image_key!r}: "
-                "a prototype's source has to be found again."
-            )
-        return [str(i) for i in ([ids] if isinstance(ids, str) else ids)]
+
+def image_ids_of(batch: dict[str, Any], images: torch.Tensor, id_key: str) -> list[str]:
+    """
+    Names of a batch's images: what is under ``id_key``, else the file names in the images' metadata.
+
+    Raises:
+        ValueError: when there is neither.
+    """
+    ids: Sequence[str] | str | None = batch.get(id_key)
+    if ids is None and isinstance(images, MetaTensor):
+        ids = images.meta.get(ImageMetaKey.FILENAME_OR_OBJ)
+    if ids is None:
+        raise ValueError(
+            f"a batch must name its images under {id_key!r}, or in their metadata: an answer is explained by images "
+            "that have to be found again."
+        )
+    return [str(i) for i in ([ids] if isinstance(ids, str) else ids)]

@@ -1,21 +1,29 @@
 """Ignite handlers: each reacts to events of an engine."""
 
 from monai_proto.handlers.best_checkpoint_saver import BestCheckpointSaver
+from monai_proto.handlers.classification_report_writer import ClassificationReportWriter
 from monai_proto.handlers.ema_teacher_handler import EMATeacherHandler
 from monai_proto.handlers.epoch_seed_handler import EpochSeedHandler
+from monai_proto.handlers.explanation_figure_writer import ExplanationFigureWriter
 from monai_proto.handlers.loss_components import loss_components
 from monai_proto.handlers.named_checkpoint_loader import NamedCheckpointLoader, load_named_checkpoint
+from monai_proto.handlers.prediction_writer import PredictionWriter
 from monai_proto.handlers.prototype_adaptation_handler import PrototypeAdaptationHandler
+from monai_proto.handlers.prototype_gallery_writer import PrototypeGalleryWriter
 from monai_proto.handlers.prototype_push_handler import PrototypePushHandler
 from monai_proto.handlers.prototype_stage_handler import PrototypeStageHandler
 from monai_proto.handlers.resume_handler import ResumeHandler
 
 __all__ = [
     "BestCheckpointSaver",
+    "ClassificationReportWriter",
     "EMATeacherHandler",
     "EpochSeedHandler",
+    "ExplanationFigureWriter",
     "NamedCheckpointLoader",
+    "PredictionWriter",
     "PrototypeAdaptationHandler",
+    "PrototypeGalleryWriter",
     "PrototypePushHandler",
     "PrototypeStageHandler",
     "ResumeHandler",

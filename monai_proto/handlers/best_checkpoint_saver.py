@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ignite.engine import Engine
 from monai.handlers import CheckpointSaver
 
 __all__ = ["BestCheckpointSaver"]
@@ -18,10 +19,19 @@ class BestCheckpointSaver(CheckpointSaver):
         save_dir: folder of the checkpoint.
         save_dict: name -> object to save, such as ``{"model": network}``.
         key_metric_filename: name of the checkpoint.
+        from_epoch: first epoch of the trainer that counts, for models that are finished only then.
     """
 
-    def __init__(self, save_dir: str, save_dict: dict[str, Any], key_metric_filename: str = "model.pt") -> None:
+    def __init__(
+        self, save_dir: str, save_dict: dict[str, Any], key_metric_filename: str = "model.pt", from_epoch: int = 1
+    ) -> None:
         super().__init__(save_dir, save_dict, save_key_metric=True, key_metric_filename=key_metric_filename)
+        self.from_epoch = from_epoch
+
+    def metrics_completed(self, engine: Engine) -> None:
+        """Save if this is the best model so far; the evaluator's epoch is the trainer's."""
+        if engine.state.epoch >= self.from_epoch:
+            super().metrics_completed(engine)
 
     def state_dict(self) -> dict[str, Any]:
         """The best metric so far and its file."""

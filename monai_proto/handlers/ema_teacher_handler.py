@@ -23,12 +23,13 @@ class EMATeacherHandler:
         student: the network in training, or the DistributedDataParallel around it.
         teacher: a network of the same architecture.
         decay: the limit of the decay, which grows as ``1 - 1/(iteration + 1)`` until there.
+        warm_up: whether it grows. A student that starts from trained weights needs none: its start is worth keeping.
 
     Raises:
         ValueError: when ``decay`` is not in 0 .. 1, or teacher and student are the same object.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module, decay: float = 0.99) -> None:
+    def __init__(self, student: nn.Module, teacher: nn.Module, decay: float = 0.99, warm_up: bool = True) -> None:
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must be in 0 .. 1, got {decay}.")
         self.student = student.module if isinstance(student, nn.parallel.DistributedDataParallel) else student
@@ -36,6 +37,7 @@ class EMATeacherHandler:
             raise ValueError("teacher must be a copy of the student, got the same network.")
         self.teacher = teacher
         self.decay = decay
+        self.warm_up = warm_up
 
     def attach(self, engine: Engine) -> None:
         """
@@ -53,4 +55,5 @@ class EMATeacherHandler:
 
     def update(self, engine: Engine) -> None:
         """Move the teacher towards the student."""
-        update_ema(self.teacher, self.student, ema_decay(engine.state.iteration, self.decay))
+        decay = ema_decay(engine.state.iteration, self.decay) if self.warm_up else self.decay
+        update_ema(self.teacher, self.student, decay)

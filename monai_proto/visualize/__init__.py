@@ -3,7 +3,7 @@
 from monai_proto.visualize.classification_report import write_classification_report
 from monai_proto.visualize.explain import evidence_map, explain
 from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
-from monai_proto.visualize.explanation_figure import draw_explanation, explanation_file_name
+from monai_proto.visualize.explanation_figure import draw_explanation
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
 
 __all__ = [
@@ -13,6 +13,5 @@ __all__ = [
     "draw_prototype_gallery",
     "evidence_map",
     "explain",
-    "explanation_file_name",
     "write_classification_report",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from monai_proto.visualize.image_panel import (
     show_source,
 )
 
-__all__ = ["draw_explanation", "explanation_file_name"]
+__all__ = ["draw_explanation"]
 
 _FOR, _AGAINST, _ABSTAINED = "#0072b2", "#d55e00", "#b00020"  # blue and vermilion also differ to the colour-blind
 _WIDE, _GAP = 3.0, 0.15  # of a column and between columns, in inches
@@ -111,12 +109,6 @@ def draw_explanation(
             show_image(axes, patch)
             axes.set_title(title, **_PANEL_TITLE)
     return save_figure(figure, path)
-
-
-def explanation_file_name(image_id: str) -> str:
-    """A file name for an image's figure: readable, safe on every file system, another one for every id."""
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", image_id).strip("._")[-60:]
-    return f"{readable}_{hashlib.sha256(image_id.encode()).hexdigest()[:8]}.png"
 
 
 def _write_title(figure: Figure, explanation: Explanation, names: Sequence[str]) -> None:

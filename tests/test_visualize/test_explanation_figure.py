@@ -11,7 +11,8 @@ from PIL import Image
 
 from monai_proto.networks.blocks.prototype_provenance import ProvenanceRecord
 from monai_proto.visualize import Explanation, PrototypeEvidence, explanation_figure, prototype_gallery
-from monai_proto.visualize.explanation_figure import draw_explanation, explanation_file_name
+from monai_proto.data.safe_file_name import safe_file_name
+from monai_proto.visualize.explanation_figure import draw_explanation
 from monai_proto.visualize.image_panel import close_up, rgb_image, shorten
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
 
@@ -194,7 +195,7 @@ def test_bad_explanations(tmp_path):
 
 def test_file_names_are_safe_and_differ():
     ids = ["a/b.png", "a_b.png", "../../etc/passwd", "x" * 500, "naïve image?.jpg", "A/b.png", "<b>", ""]
-    names = [explanation_file_name(image_id) for image_id in ids]
+    names = [safe_file_name(image_id) for image_id in ids]
     assert len({name.lower() for name in names}) == len(ids)
     for name in names:
         assert len(name) < 100

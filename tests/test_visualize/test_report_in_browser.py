@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from monai_proto.visualize.classification_report import write_classification_report
-from monai_proto.visualize.explanation_figure import explanation_file_name
+from monai_proto.data.safe_file_name import safe_file_name
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -61,7 +61,7 @@ def report_folder(tmp_path_factory):
     uncertainty = 1 - probabilities.max(1).values
     ids = [f"images/ISIC_{number:07d}.jpg" for number in range(23)] + [ATTACK]
     gallery = draw_prototype_gallery([(0, 0, None)], {}.__getitem__, list("abcdefg"), folder / "gallery.png")
-    figures = {image_id: folder / explanation_file_name(image_id) for image_id in ids[:8]}
+    figures = {image_id: folder / safe_file_name(image_id) for image_id in ids[:8]}
     for file in figures.values():
         shutil.copy(gallery[0], file)
     write_classification_report(

@@ -61,7 +61,9 @@ class MixedAttentionBlock(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """As :meth:`forward`, with the gate's weights (B, M, 3) of the cross, self and pointwise branch."""
         queries = self.norm(prototypes)
-        padding = None if valid_mask is None else (~valid_mask).expand(len(prototypes), -1)
+        padding: torch.Tensor | None = None
+        if valid_mask is not None:
+            padding = (~valid_mask).expand(len(prototypes), -1)
         across, _ = self.cross_attention(queries, patches, patches, need_weights=False)
         among, _ = self.self_attention(queries, queries, queries, key_padding_mask=padding, need_weights=False)
         branches = torch.stack([across, among, self.pointwise(queries)], dim=2)

@@ -189,10 +189,8 @@ class PrototypeHead(nn.Module):
         if features.ndim > 3:
             features = features.flatten(2).transpose(1, 2)
         if features.ndim != 3 or features.shape[-1] != self.in_features:
-            raise ValueError(
-                f"features must be patches (B, P, {self.in_features}) or a map (B, {self.in_features}, *grid), "
-                f"got {tuple(features.shape)}."
-            )
+            expected = f"patches (B, P, {self.in_features}) or a map (B, {self.in_features}, *grid)"
+            raise ValueError(f"features must be {expected}, got {list(features.shape)}.")
         embedded = self.proj(features)
         return F.normalize(embedded.float(), dim=-1) if self.distance == "cosine" else embedded.float()
 
@@ -230,8 +228,7 @@ class PrototypeHead(nn.Module):
             distances = distance_map.gather(2, nearest[..., None]).squeeze(2)
         relevance = self._relevance(prototypes, patches, best)
         with torch.autocast(patches.device.type, enabled=False):
-            weights = self.class_weight[:, self.bank.valid_slots]
-            logits = self._scale() * ((relevance * best) @ weights.T) + self.class_bias
+            logits = self._weigh(relevance * best)
             uncertainty = self._uncertainty(logits, patches)
         return PrototypeHeadOutput(
             logits,
@@ -245,6 +242,20 @@ class PrototypeHead(nn.Module):
             self.bank.valid_labels(),
         )
 
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """
+        The logits alone, in operations that TorchScript knows; in full precision.
+
+        Args:
+            features: patches (B, P, F) or a map (B, F, *grid).
+
+        Returns:
+            (B, C).
+        """
+        patches, prototypes = self.embed(features), self.bank.valid_prototypes()
+        best = self._compare(patches, prototypes)[0].amax(dim=2)
+        return self._weigh(self._relevance(prototypes, patches, best) * best)
+
     def contributions(self, output: PrototypeHeadOutput) -> torch.Tensor:
         """What each prototype adds to each logit (B, C, M); with ``class_bias`` they sum to the logits."""
         weights = self.class_weight[:, self.bank.valid_slots]
@@ -255,6 +266,10 @@ class PrototypeHead(nn.Module):
         classes = torch.arange(self.num_classes, device=slots.device)
         own = self.bank.prototype_labels[slots][None, :] == classes[:, None]
         return torch.where(own, 1.0, self.other_class_weight)
+
+    def _weigh(self, similarities: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C) from what each prototype says (B, M)."""
+        return self._scale() * (similarities @ self.class_weight[:, self.bank.valid_slots].T) + self.class_bias
 
     def _scale(self) -> torch.Tensor:
         """Scale of the logits; divided by the prototypes of a class, so that growing does not sharpen answers."""

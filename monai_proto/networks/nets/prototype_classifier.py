@@ -56,19 +56,33 @@ class PrototypeClassifier(nn.Module):
         self.prefix_tokens = prefix_tokens
         self.stage = "joint"
 
-    def forward(self, images: torch.Tensor, full_output: bool = False) -> torch.Tensor | PrototypeHeadOutput:
+    def forward(self, images: torch.Tensor, full_output: bool = False):  # unannotated: TorchScript infers the tensor
         """
         Args:
             images: (B, M, *spatial).
             full_output: whether to return everything that the head gives. What comes back never depends on
-                ``training``.
+                ``training``. A network exported to TorchScript gives logits only; its backbone has to give maps.
 
         Returns:
             logits (B, C), or :class:`PrototypeHeadOutput`.
         """
-        features = self._features(images)
-        output = self.head(features.pooled, features.patches)
+        if torch.jit.is_scripting():
+            # a condition on a submodule's methods is settled when the module is compiled
+            if hasattr(self.backbone, "forward_features"):
+                return self.head.logits(self.backbone.forward_features(images))
+            return self.head.logits(self.backbone(images))
+        output, _ = self.answer(images)
         return output if full_output else output.logits
+
+    def answer(self, images: torch.Tensor) -> tuple[PrototypeHeadOutput, tuple[int, ...]]:
+        """
+        Everything that the head gives, and the grid of its patches.
+
+        Args:
+            images: (B, M, *spatial).
+        """
+        features = self._features(images)
+        return self.head(features.pooled, features.patches), features.grid
 
     def embed(self, images: torch.Tensor) -> EmbeddedPatches:
         """

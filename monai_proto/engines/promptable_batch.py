@@ -1,0 +1,100 @@
+"""Brings a batch of images of any sizes, with boxes and masks, into the frame of a promptable segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from monai_proto.networks.nets.promptable_segmenter import PromptableSegmenter
+
+__all__ = ["PromptableBatch", "promptable_batch"]
+
+
+class PromptableBatch(NamedTuple):
+    """
+    A batch in the model frame of S by S pixels, in which images of all sizes are alike.
+
+    Attributes:
+        features: (B, ...), of the encoder's frozen prefix.
+        small: boxes inside of the objects (B, 4), in pixels of the model frame.
+        big: boxes around them (B, 4).
+        inside: bool (B, 1, S, S), where the image lies; the rest is padding.
+        masks: float32 (B, 1, S, S), 0 or 1; None where there are none.
+    """
+
+    features: torch.Tensor
+    small: torch.Tensor
+    big: torch.Tensor
+    inside: torch.Tensor
+    masks: torch.Tensor | None
+
+
+def promptable_batch(
+    segmenter: PromptableSegmenter,
+    prefix: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    small: torch.Tensor,
+    big: torch.Tensor,
+    sizes: torch.Tensor | None = None,
+    masks: torch.Tensor | None = None,
+) -> PromptableBatch:
+    """
+    Args:
+        segmenter: whose frame is meant.
+        prefix: from images (b, 3, h, w) of one size to features, such as a :class:`PrefixCache`.
+        images: (B, 3, H, W); smaller ones are filled up at the right and below.
+        small: (B, 4), in pixels of the images.
+        big: (B, 4).
+        sizes: height and width of each image without what was filled up (B, 2); (H, W) for all without.
+        masks: (B, 1, H, W), the object where above 0.
+
+    Raises:
+        ValueError: when shapes do not fit.
+    """
+    batch = images.shape[0]
+    for name, boxes in (("small", small), ("big", big)):
+        if boxes.shape != (batch, 4):
+            raise ValueError(f"{name} must have shape ({batch}, 4), got {tuple(boxes.shape)}.")
+    if masks is not None and masks.shape != (batch, 1, *images.shape[-2:]):
+        raise ValueError(f"masks must have shape ({batch}, 1, H, W) of the images, got {tuple(masks.shape)}.")
+    parts: list[PromptableBatch] = []
+    order: list[int] = []
+    for size, rows in _rows_by_size(images, sizes).items():
+        height, width = size
+        order += rows
+        of_size = slice(None) if len(rows) == batch else rows
+        features = prefix(images[of_size, :, :height, :width])
+        device = features.device
+        parts.append(
+            PromptableBatch(
+                features,
+                segmenter.to_model_frame(small[of_size].to(device), size),
+                segmenter.to_model_frame(big[of_size].to(device), size),
+                _in_model_frame(torch.ones(len(rows), 1, height, width, device=device), segmenter, size) > 0,
+                None
+                if masks is None
+                else _in_model_frame((masks[of_size, :, :height, :width].to(device) > 0).float(), segmenter, size),
+            )
+        )
+    if len(parts) == 1:
+        return parts[0]
+    back = torch.tensor(order).argsort()
+    joined = (None if values[0] is None else torch.cat(values)[back.to(values[0].device)] for values in zip(*parts))  # noqa: B905
+    return PromptableBatch(*joined)
+
+
+def _rows_by_size(images: torch.Tensor, sizes: torch.Tensor | None) -> dict[tuple[int, int], list[int]]:
+    height, width = images.shape[-2:]
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row, size in enumerate([(height, width)] * len(images) if sizes is None else sizes.tolist()):
+        rows.setdefault((int(size[0]), int(size[1])), []).append(row)
+    return rows
+
+
+def _in_model_frame(masks: torch.Tensor, segmenter: PromptableSegmenter, size: tuple[int, int]) -> torch.Tensor:
+    height, width = segmenter.scaled_size(size)
+    masks = F.interpolate(masks, (height, width), mode="nearest-exact")
+    return F.pad(masks, (0, segmenter.input_size[1] - width, 0, segmenter.input_size[0] - height))
