@@ -3,17 +3,23 @@
 from monai_proto.engines.adapt_prototypes import AdaptationReport, adapt_prototypes
 from monai_proto.engines.classification_trainer import ClassificationTrainer
 from monai_proto.engines.embedded_batches import EmbeddedBatches
+from monai_proto.engines.prepare_prompt_batch import PreparePromptBatch
+from monai_proto.engines.prompt_inferer import PromptInferer
 from monai_proto.engines.prototype_evaluator import PrototypeEvaluator
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
+from monai_proto.engines.weak_sam_trainer import WeakSamTrainer
 
 __all__ = [
     "AdaptationReport",
     "ClassificationTrainer",
     "EmbeddedBatches",
+    "PreparePromptBatch",
+    "PromptInferer",
     "PrototypeEvaluator",
     "PushReport",
     "SemiSupervisedTrainer",
+    "WeakSamTrainer",
     "adapt_prototypes",
     "push_prototypes",
 ]

@@ -180,7 +180,6 @@ class _NearestPatches:
         if patches.ndim != 3 or patches.shape[2] != dim or patches.shape[1] == 0:
             raise ValueError(f"patch embeddings must have shape (B, P, {dim}), got {tuple(patches.shape)}.")
         require_class_labels(labels, self.bank.num_classes, None, len(patches), "labels")
-        require_finite(patches, "patch embeddings")
         if len(image_ids) != len(patches):
             raise ValueError(f"there must be one image id for each of {len(patches)} images, got {len(image_ids)}.")
 
@@ -197,6 +196,8 @@ class _NearestPatches:
         own = self.vectors[labels]
         products = torch.bmm(patches.float(), own.transpose(1, 2))
         lengths = torch.linalg.vector_norm(patches.float(), dim=2, keepdim=True)
+        # a row with a value that is not finite has no finite length; this spares reading all values once more
+        require_finite(lengths, "lengths of patch embeddings")
         if self.normalize:
             products, lengths = products / lengths.clamp(min=1e-12), torch.ones_like(lengths)
         squared = lengths.square() - 2 * products + self.lengths[labels][:, None, :]

@@ -37,6 +37,7 @@ class BoxPreview(NamedTuple):
         teacher_prompts: what the teacher was asked with.
         prompts: of the student, one for each of ``student_prompts``.
         logits: the student's (B, 1, S, S), one for each of ``student_prompts``.
+        before: the same of the reference, the model before adaptation.
     """
 
     batch: PromptableBatch
@@ -44,6 +45,7 @@ class BoxPreview(NamedTuple):
     teacher_prompts: Prompts
     prompts: list[Prompts]
     logits: list[torch.Tensor]
+    before: list[torch.Tensor]
 
 
 class WeakSamTrainer(Trainer):
@@ -165,17 +167,19 @@ class WeakSamTrainer(Trainer):
             torch.manual_seed(0)
             batch = self._load(batchdata)
             pseudo_label, prompts, _ = self._ask_teacher(batch)
-            embedding = self.bare_network.student(batch.features).embedding
             asked = [self._prompts(batch, prompt) for prompt in self.student_prompts]
-            logits = [self._upsampled(self._decode(embedding, prompt).logits) for prompt in asked]
+            after, before = (
+                [self._upsampled(self._decode(suffix(batch.features), prompt).logits) for prompt in asked]
+                for suffix in (self.bare_network.student.suffix, self.reference.suffix)
+            )
         self.network.train(was_training)
-        return BoxPreview(batch, pseudo_label, prompts, asked, logits)
+        return BoxPreview(batch, pseudo_label, prompts, asked, after, before)
 
     def _iteration(self, engine: Engine, batchdata: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """One step; see the class for what it returns."""
         self.network.train()
+        batch = self._load(batchdata)
         with self._autocast():
-            batch = self._load(batchdata)
             pseudo_label, _, teacher_projection = self._ask_teacher(batch)
         supervised_by_masks = self.loss.supervision == "mask"
         skipped = not supervised_by_masks and not self._any_rank(pseudo_label.trusted.any())
@@ -212,15 +216,17 @@ class WeakSamTrainer(Trainer):
         images = data[Keys.IMAGE]
         if self.prefix_cache is None:  # a cache looks at the images' bytes, best where the loader left them
             images = images.to(self.state.device, non_blocking=self.non_blocking)
-        return promptable_batch(
-            self.bare_network.segmenter,
-            self.prefix_cache or self.bare_network.embed_prefix,
-            images,
-            data["small_box"],
-            data["big_box"],
-            data.get("image_size"),
-            data.get("mask"),
-        )
+        # what is cached serves evaluation too, and is computed once: in full precision
+        with self._autocast(self.prefix_cache is None):
+            return promptable_batch(
+                self.bare_network.segmenter,
+                self.prefix_cache or self.bare_network.embed_prefix,
+                images,
+                data["small_box"],
+                data["big_box"],
+                data.get("image_size"),
+                data.get("mask"),
+            )
 
     @torch.no_grad()
     def _ask_teacher(self, batch: PromptableBatch) -> tuple[BoxPseudoLabel, Prompts, torch.Tensor]:
@@ -274,8 +280,8 @@ class WeakSamTrainer(Trainer):
     def _upsampled(self, logits: torch.Tensor) -> torch.Tensor:
         return F.interpolate(logits, self.bare_network.segmenter.input_size, mode="bilinear", align_corners=False)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.state.device.type, enabled=self.amp, **self.amp_kwargs)
+    def _autocast(self, wanted: bool = True) -> torch.autocast:
+        return torch.autocast(self.state.device.type, enabled=self.amp and wanted, **self.amp_kwargs)
 
     @staticmethod
     def _any_rank(value: torch.Tensor) -> bool:

@@ -136,7 +136,7 @@ def test_only_prototypes_in_use_move_and_no_data_moves_none():
         (torch.randn(2, 3, 5), [0, 1], ["a", "b"], r"patch embeddings must have shape \(B, P, 4\)"),
         (torch.randn(2, 3, 4), [0, 2], ["a", "b"], r"labels must be in 0 \.\. 1, got values from 0 to 2"),
         (torch.randn(2, 3, 4), [0, 1], ["a"], "one image id for each of 2 images, got 1"),
-        (torch.full((2, 3, 4), torch.nan), [0, 1], ["a", "b"], "patch embeddings must be finite"),
+        (torch.full((2, 3, 4), torch.nan), [0, 1], ["a", "b"], "patch embeddings must be finite, but 6 of its 6"),
     ],
 )
 def test_batches_that_do_not_fit(features, labels, ids, message):

@@ -1,0 +1,57 @@
+"""The heads that the prototype benchmark compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from monai_proto.losses import PrototypeLoss
+from monai_proto.networks.blocks import PrototypeHead
+
+__all__ = ["COMPARED", "METHODS", "Method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """
+    Attributes:
+        title: name in tables.
+        head: makes the prototype head (classes, channels); None for a linear layer on the pooled features.
+        loss: makes its loss from the class counts.
+    """
+
+    title: str
+    head: Callable[[int, int], PrototypeHead] | None = None
+    loss: Callable[[list[int]], PrototypeLoss] | None = None
+
+
+def _head(**options: Any) -> Callable[[int, int], PrototypeHead]:
+    return lambda classes, channels: PrototypeHead(classes, EMBEDDING_DIM, 4, channels, **options)
+
+
+def _preset_head(name: str) -> Callable[[int, int], PrototypeHead]:
+    return lambda classes, channels: PrototypeHead.preset(name, classes, EMBEDDING_DIM, 4, channels)
+
+
+def _loss(**options: Any) -> Callable[[list[int]], PrototypeLoss]:
+    return lambda counts: PrototypeLoss(class_counts=counts, **options)
+
+
+EMBEDDING_DIM = 128
+
+METHODS = {
+    "linear": Method("linear head"),
+    "prototype": Method("prototype head", _head(), _loss()),
+    "protopnet": Method("preset protopnet", _preset_head("protopnet"), lambda _: PrototypeLoss.preset("protopnet")),
+    "protoasnet": Method("preset protoasnet", _preset_head("protoasnet"), lambda _: PrototypeLoss.preset("protoasnet")),
+    # one change each against "prototype"
+    "attention": Method("prototype head with attention", _head(attention=True), _loss()),
+    "abstention": Method("prototype head with abstention", _head(abstention=True), _loss(abstention_scale=0.1)),
+    "no_auxiliary": Method(
+        "prototype head, cross-entropy only",
+        _head(),
+        _loss(cluster_scale=0.0, separation_scale=0.0, diversity_scale=0.0, contrastive_scale=0.0),
+    ),
+}
+COMPARED = ("linear", "prototype", "protopnet", "protoasnet")
