@@ -45,3 +45,10 @@ def test_a_checkpoint_that_does_not_fit_is_named(tmp_path, damage):
     NamedCheckpointLoader(str(path), {"model": nn.Linear(2, 2)}).attach(engine)
     with pytest.raises(ValueError, match=r"model\.pt (does not exist|does not fit)"):
         engine.run([0], max_epochs=1)
+
+
+def test_a_model_counts_only_from_its_epoch_on(tmp_path):
+    network = nn.Linear(2, 1)
+    saver = BestCheckpointSaver(str(tmp_path), {"model": network}, from_epoch=3)
+    validate(saver, network, [0.9, 0.95, 0.4, 0.6, 0.5])
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["bias"].item() == pytest.approx(0.6)

@@ -181,3 +181,13 @@ def test_weights_of_another_network_are_refused():
         efficientnet_lite._timm_keys(swapped, network)
     with pytest.raises(ValueError, match="in_channels must be 3"):
         efficientnet_lite0(in_channels=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"distance": "l2"}, {"attention": True}, {"abstention": True}])
+def test_exports_to_torchscript(tmp_path, options):
+    torch.manual_seed(0)
+    head = PrototypeHead(3, 8, 2, 6, num_prototypes=2, max_prototypes=3, **options)
+    network = PrototypeClassifier(small_trunk(), head).eval()
+    torch.jit.save(torch.jit.script(network), tmp_path / "model.ts")
+    images = torch.randn(2, 3, 16, 24)
+    torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(images), network(images))

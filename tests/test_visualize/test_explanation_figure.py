@@ -9,9 +9,9 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 from PIL import Image
 
+from monai_proto.data.safe_file_name import safe_file_name
 from monai_proto.networks.blocks.prototype_provenance import ProvenanceRecord
 from monai_proto.visualize import Explanation, PrototypeEvidence, explanation_figure, prototype_gallery
-from monai_proto.data.safe_file_name import safe_file_name
 from monai_proto.visualize.explanation_figure import draw_explanation
 from monai_proto.visualize.image_panel import close_up, rgb_image, shorten
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery

@@ -1,5 +1,6 @@
 """Whole networks."""
 
+from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter
 from monai_proto.networks.nets.efficientnet_lite import efficientnet_lite0
 from monai_proto.networks.nets.load_sam import build_sam, load_sam
 from monai_proto.networks.nets.partial_encoder import SplitEncoder, split_encoder
@@ -8,6 +9,7 @@ from monai_proto.networks.nets.promptable_segmenter import DecodedMasks, Prompta
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 
 __all__ = [
+    "AdaptableSegmenter",
     "DecodedMasks",
     "ProjectedSegmentationNet",
     "ProjectedSegmentationOutput",

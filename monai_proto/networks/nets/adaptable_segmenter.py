@@ -152,10 +152,32 @@ class AdaptableSegmenter(nn.Module):
             raise ValueError("either images or features must be given.")
         if features is not None:
             return self.student(features)
+        return self.segment(self.segmenter.embed(images), tuple(images.shape[-2:]), boxes, points, labels)
+
+    def segment(
+        self,
+        embedding: torch.Tensor,
+        size: tuple[int, int],
+        boxes: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        The masks of images whose embedding is known.
+
+        Args:
+            embedding: (B, D, h, w).
+            size: H, W of the images.
+            boxes, points, labels: see :meth:`forward`.
+
+        Returns:
+            logits (B, P, H, W).
+        """
         if boxes is None and points is None:
-            height, width = images.shape[-2:]
-            boxes = torch.tensor([0, 0, width, height], device=images.device).expand(images.shape[0], 4)
-        return self.segmenter(images, boxes, points, labels)
+            boxes = torch.tensor([0, 0, size[1], size[0]], device=embedding.device).expand(embedding.shape[0], 4)
+        boxes = None if boxes is None else self.segmenter.to_model_frame(boxes, size)
+        points = None if points is None else self.segmenter.to_model_frame(points, size)
+        return self.segmenter.upsample(self.segmenter.decode(embedding, boxes, points, labels).logits, size)
 
 
 def _trained_names(network: AdaptableSegmenter) -> set[str]:
