@@ -1,6 +1,7 @@
 """Ignite handlers: each reacts to events of an engine."""
 
 from monai_proto.handlers.best_checkpoint_saver import BestCheckpointSaver
+from monai_proto.handlers.box_picture_writer import BoxPictureWriter
 from monai_proto.handlers.classification_report_writer import ClassificationReportWriter
 from monai_proto.handlers.ema_teacher_handler import EMATeacherHandler
 from monai_proto.handlers.epoch_seed_handler import EpochSeedHandler
@@ -13,9 +14,11 @@ from monai_proto.handlers.prototype_gallery_writer import PrototypeGalleryWriter
 from monai_proto.handlers.prototype_push_handler import PrototypePushHandler
 from monai_proto.handlers.prototype_stage_handler import PrototypeStageHandler
 from monai_proto.handlers.resume_handler import ResumeHandler
+from monai_proto.handlers.trusted_share_handler import TrustedShareHandler
 
 __all__ = [
     "BestCheckpointSaver",
+    "BoxPictureWriter",
     "ClassificationReportWriter",
     "EMATeacherHandler",
     "EpochSeedHandler",
@@ -27,6 +30,7 @@ __all__ = [
     "PrototypePushHandler",
     "PrototypeStageHandler",
     "ResumeHandler",
+    "TrustedShareHandler",
     "load_named_checkpoint",
     "loss_components",
 ]

@@ -64,9 +64,7 @@ class PredictionWriter:
         for e in self._explanations:
             probabilities = [f"{p:.6f}" for p in e.probabilities.tolist()]
             answer, abstained = self.class_names[e.answer], "yes" if e.abstained else "no"
-            writer.writerow(
-                [e.image_id, answer, f"{e.uncertainty:.6f}", abstained, *probabilities]
-            )
+            writer.writerow([e.image_id, answer, f"{e.uncertainty:.6f}", abstained, *probabilities])
         return stream.getvalue()
 
     def _reasons(self, explanation: Explanation) -> dict[str, Any]:

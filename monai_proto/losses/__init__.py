@@ -2,6 +2,7 @@
 
 from monai_proto.losses.abstention_loss import abstention_loss
 from monai_proto.losses.box_prior import apply_box_prior, boxes_to_masks
+from monai_proto.losses.box_pseudo_label import BoxPseudoLabel, box_pseudo_label
 from monai_proto.losses.class_cosine import class_cosine_sums
 from monai_proto.losses.class_weights import class_balanced_weights, inverse_root_weights
 from monai_proto.losses.consistency_loss import SoftmaxConsistencyLoss, softmax_consistency_loss
@@ -21,6 +22,7 @@ from monai_proto.losses.vat_loss import VATLoss
 from monai_proto.losses.weak_sam_loss import WeakSamLoss
 
 __all__ = [
+    "BoxPseudoLabel",
     "ContrastSamples",
     "MaskedDiceCELoss",
     "MemoryBankContrastiveLoss",
@@ -32,6 +34,7 @@ __all__ = [
     "abstention_loss",
     "apply_box_prior",
     "bce_dice_loss",
+    "box_pseudo_label",
     "boxes_to_masks",
     "class_balanced_weights",
     "class_cosine_sums",

@@ -47,6 +47,7 @@ def sample_contrast_pixels(
     num_background: int = 256,
     negatives_from: str = "student",
     generator: torch.Generator | None = None,
+    inside: torch.Tensor | None = None,
 ) -> ContrastSamples:
     """
     Draw pixels on the grid of the projections, uniformly and without repeats, in each image:
@@ -79,6 +80,7 @@ def sample_contrast_pixels(
         num_background: in-batch negatives of an image at the most; 0 for none.
         negatives_from: ``"student"`` moves both sides of a pair, ``"teacher"`` the anchors only.
         generator: where the draws come from, on any device.
+        inside: bool (B, 1, H, W), where there is an image; padding gives no negatives. Everywhere without.
 
     Returns:
         the rows. An image without an anchor gives none; with neither kind of negative in the batch nothing is
@@ -93,6 +95,8 @@ def sample_contrast_pixels(
     labels = (F.interpolate(logits.detach().float(), size=grid, mode="nearest-exact") > 0).flatten(1)
     in_small = boxes_to_masks(small, grid, image_size).flatten(1)
     outside = ~boxes_to_masks(big, grid, image_size).flatten(1)
+    if inside is not None:
+        outside &= F.interpolate(inside.float(), size=grid, mode="nearest-exact").flatten(1) > 0
     trusted = trusted.unsqueeze(1)
 
     recognised, missed = in_small & labels, in_small & ~labels

@@ -4,7 +4,9 @@ from monai_proto.transforms.bidirectional_copy_paste import RandBidirectionalCop
 from monai_proto.transforms.boxes_from_mask import BoxesFromMaskd, boxes_from_mask
 from monai_proto.transforms.check_boxes import CheckBoxesd, box_problems, check_boxes
 from monai_proto.transforms.load_color_images import LoadColorImaged
+from monai_proto.transforms.load_object_mask import LoadObjectMaskd
 from monai_proto.transforms.load_volumes import CheckLabeld, LoadVolumesd
+from monai_proto.transforms.prompts_from_boxes import PromptsFromBoxesd, prompts_from_boxes
 from monai_proto.transforms.ring_points import SampleRingPointsd, sample_ring_points
 
 __all__ = [
@@ -12,11 +14,14 @@ __all__ = [
     "CheckBoxesd",
     "CheckLabeld",
     "LoadColorImaged",
+    "LoadObjectMaskd",
     "LoadVolumesd",
+    "PromptsFromBoxesd",
     "RandBidirectionalCopyPaste",
     "SampleRingPointsd",
     "box_problems",
     "boxes_from_mask",
     "check_boxes",
+    "prompts_from_boxes",
     "sample_ring_points",
 ]

@@ -1,5 +1,6 @@
 """Explanations as data, figures and pages."""
 
+from monai_proto.visualize.box_supervision_sheet import BoxPicture, draw_before_after, draw_box_supervision
 from monai_proto.visualize.classification_report import write_classification_report
 from monai_proto.visualize.explain import evidence_map, explain
 from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
@@ -7,8 +8,11 @@ from monai_proto.visualize.explanation_figure import draw_explanation
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
 
 __all__ = [
+    "BoxPicture",
     "Explanation",
     "PrototypeEvidence",
+    "draw_before_after",
+    "draw_box_supervision",
     "draw_explanation",
     "draw_prototype_gallery",
     "evidence_map",

@@ -1,0 +1,56 @@
+"""What the benchmark of promptable segmentation compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from monai_proto.losses import WeakSamLoss
+
+__all__ = ["ABLATIONS", "COMPARED", "METHODS", "Method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """
+    Attributes:
+        title: in tables.
+        loss: arguments of :class:`WeakSamLoss`; None trains nothing.
+        options: arguments of :class:`WeakSamTrainer`.
+    """
+
+    title: str
+    loss: dict[str, Any] | None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def make_loss(self) -> WeakSamLoss:
+        """The loss of a run."""
+        return WeakSamLoss(**(self.loss or {}))
+
+
+_OURS = {"supervision": "pseudo_label"}
+_PLAIN = {"box_prior": "none", "fit_extent": False}
+
+COMPARED = {
+    "unadapted": Method("as it is", None),
+    "self_training": Method(
+        "self-training on its own pseudo-labels",
+        {"alpha": 0.0, "gamma": 0.0, "supervision": "pseudo_label"},
+        {**_PLAIN, "teacher_prompt": "big_box"},
+    ),
+    "ours": Method("ours", _OURS),
+    "masks": Method("fine-tuning with masks", {"alpha": 0.0, "gamma": 0.0, "supervision": "mask"}),
+}
+ABLATIONS = {
+    "described": Method("contrast and distillation only", {}, {**_PLAIN, "teacher_prompt": "ring_points"}),
+    "contrast_only": Method("contrast and distillation, our pseudo-labels", {}),
+    "no_contrast": Method("ours without contrast", {**_OURS, "alpha": 0.0}),
+    "no_distillation": Method("ours without distillation", {**_OURS, "gamma": 0.0}),
+    "no_box_prior": Method("ours without box prior", _OURS, {"box_prior": "none"}),
+    "no_extent": Method("ours without fitting the extent", _OURS, {"fit_extent": False}),
+    "big_box_teacher": Method("ours, teacher asked with the big box", _OURS, {"teacher_prompt": "big_box"}),
+    "ring_background": Method("ours, ring points as background", _OURS, {"ring_labels": "background"}),
+    "negatives_both": Method("ours, hard negatives both", _OURS, {"hard_negatives": "both"}),
+    "negatives_missed_positive": Method("ours, missed as positive", _OURS, {"hard_negatives": "missed_as_positive"}),
+}
+METHODS = {**COMPARED, **ABLATIONS}
