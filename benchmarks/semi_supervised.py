@@ -8,8 +8,6 @@ Every finished run is stored at once in ``benchmarks/results/semi_supervised.jso
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine_record
+from benchmarks.run_store import complete_runs
 from benchmarks.segmentation_data import TASKS
 from benchmarks.segmentation_methods import ABLATIONS, COMPARED, METHODS
 from benchmarks.segmentation_run import run
@@ -46,19 +44,16 @@ def main(
     if data not in TASKS:
         raise typer.BadParameter(f"--data must be one of {', '.join(TASKS)}, got {data!r}")
     wanted = [_run_arguments(data, name, labelled, seed, steps) for seed in range(seeds) for name in names]
-    wanted = list(dict.fromkeys(wanted))
-    stored = _load(results)
-    missing = [arguments for arguments in wanted if arguments not in stored]
     console = Console(width=200)
-    console.print(f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored, {len(missing)} to go.")
-    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
-        for record in pool.imap_unordered(_run, missing):
-            stored[tuple(record[k] for k in _KEY)] = {**record, "machine": machine_record()}
-            _save(results, stored)
-            console.print(
-                f"{record['method']} seed {record['seed']}: {_final(record):.4f} in {record['seconds']:.0f} s"
-            )
-    records = [stored[arguments] for arguments in wanted]
+    records = complete_runs(
+        _run,
+        wanted,
+        results,
+        _KEY,
+        workers,
+        console.print,
+        lambda r: f"{r['method']} seed {r['seed']}: {_final(r):.4f} in {r['seconds']:.0f} s",
+    )
     console.print(_table(records, data, labelled, steps))
     figure = results.parent / f"semi_supervised_{data}_{labelled}.png"
     _figure(records, data, labelled, figure)
@@ -73,20 +68,6 @@ def _run_arguments(data: str, method: str, labelled: int, seed: int, steps: int)
 def _run(arguments: tuple) -> dict:
     task, method, labelled, seed, steps = arguments
     return run(task, method, labelled, seed, steps)
-
-
-def _load(path: Path) -> dict[tuple, dict]:
-    if not path.is_file():
-        return {}
-    return {tuple(record[k] for k in _KEY): record for record in json.loads(path.read_text())}
-
-
-def _save(path: Path, stored: dict[tuple, dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    records = sorted(stored.values(), key=lambda r: tuple(str(r[k]) for k in _KEY))
-    temporary.write_text("[\n" + ",\n".join(json.dumps(record) for record in records) + "\n]\n")
-    temporary.replace(path)
 
 
 def _final(record: dict) -> float:

@@ -25,7 +25,7 @@ def slow_logits(head: PrototypeHead, patches: torch.Tensor) -> list[float]:
     for c in range(CLASSES):
         total = float(head.class_bias[c])
         for slot in slots:
-            best = -math.inf
+            similarities = []
             for patch in patches:
                 x, p = head.proj(patch), bank.prototypes[slot]
                 if head.distance == "cosine":
@@ -33,21 +33,27 @@ def slow_logits(head: PrototypeHead, patches: torch.Tensor) -> list[float]:
                 else:
                     d = float((x - p).square().sum())
                     similarity = math.log((d + 1) / (d + 1e-4))
-                best = max(best, similarity)
+                similarities.append(similarity)
+            highest = sorted(similarities, reverse=True)[: head.top_k]
+            best = sum(highest) / len(highest)
             total += scale * float(head.class_weight[c, slot]) * best
         logits.append(total)
     return logits
 
 
+@pytest.mark.parametrize("top_k", [1, 3, 9])  # 9 is more than the image has
 @pytest.mark.parametrize("distance", ["cosine", "l2"])
-def test_logits_are_the_written_out_sum(distance):
-    head = make_head(distance=distance)
+def test_logits_are_the_written_out_sum(distance, top_k):
+    head = make_head(distance=distance, top_k=top_k)
     torch.nn.init.normal_(head.class_weight)
     torch.nn.init.normal_(head.class_bias)
     patches = torch.randn(2, 6, CHANNELS)
     output = head(patches.mean(dim=1), patches)
     expected = torch.tensor([slow_logits(head, image) for image in patches])
     torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(head.logits(patches), output.logits)
+    if distance == "cosine":
+        torch.testing.assert_close(output.distances, 1 - output.similarities)
 
 
 @pytest.mark.parametrize("attention", [False, True])
@@ -160,3 +166,5 @@ def test_features_that_do_not_fit():
         head(torch.randn(2, CHANNELS), torch.randn(3, 4, CHANNELS))
     with pytest.raises(ValueError, match="distance must be one of"):
         make_head(distance="euclid")
+    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
+        make_head(top_k=0)

@@ -31,11 +31,11 @@ class PrototypeHeadOutput(NamedTuple):
     Attributes:
         logits: (B, C).
         embedding: pooled embedding (B, D); a unit vector with the cosine distance.
-        similarities: (B, M), of each prototype to the most similar patch.
+        similarities: (B, M), of each prototype to the image: mean of its ``top_k`` highest patch similarities.
         patch_similarities: (B, M, P).
         uncertainty: (B,), 0 sure to 1: share of the abstention prototype, or 1 minus the highest softmax probability
             without one.
-        distances: (B, M), of each prototype to the nearest patch: 1 - cosine, or squared Euclidean.
+        distances: (B, M), of each prototype to the same patches: mean of 1 - cosine, or of squared Euclidean.
         relevance: (B, M), factor of each prototype in the logits; 1 without attention.
         prototypes: (M, D), in use.
         prototype_labels: classes (M,) of the prototypes.
@@ -58,8 +58,9 @@ class PrototypeHead(nn.Module):
 
     ``logit_c = scale * sum_j weight_cj * relevance_j * similarity_j + bias_c``
 
-    so that a prototype's share in an answer is one term of a sum (:meth:`contributions`). Similarity is taken from the
-    best patch (ProtoPNet, Chen et al., NeurIPS 2019). The attention block only weighs prototypes by image: it sees
+    so that a prototype's share in an answer is one term of a sum (:meth:`contributions`). Similarity is the mean over
+    the ``top_k`` best patches (IAIA-BL, Barnett et al., Nature Machine Intelligence 2021); with one, the best patch
+    (ProtoPNet, Chen et al., NeurIPS 2019). The attention block only weighs prototypes by image: it sees
     prototypes and patches, and yields a relevance of 0 to 2 that starts at 1. It never moves a prototype, which would
     part it from the training patch that it was pushed to.
 
@@ -81,6 +82,7 @@ class PrototypeHead(nn.Module):
         other_class_weight: start of the weight from a prototype to the classes that it does not belong to; 1 to its
             own.
         spatial_dims: axes of the provenance's boxes.
+        top_k: patches that a similarity is the mean of; all of them in an image with fewer.
 
     Raises:
         ValueError: when a size or a choice does not fit.
@@ -107,8 +109,11 @@ class PrototypeHead(nn.Module):
         logit_scale: float = 5.0,
         other_class_weight: float = -0.5,
         spatial_dims: int = 2,
+        top_k: int = 1,
     ) -> None:
         super().__init__()
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}.")
         if distance not in _DISTANCES:
             raise ValueError(f"distance must be one of {_DISTANCES}, got {distance!r}.")
         if in_features < 1:
@@ -118,6 +123,7 @@ class PrototypeHead(nn.Module):
         self.num_classes = num_classes
         self.in_features = in_features
         self.distance = distance
+        self.top_k = top_k
         self.bank = PrototypeBank(
             num_classes,
             embedding_dim,
@@ -224,8 +230,8 @@ class PrototypeHead(nn.Module):
         with torch.autocast(patches.device.type, enabled=False):
             prototypes = self.bank.valid_prototypes()
             patch_similarities, distance_map = self._compare(patches, prototypes)
-            best, nearest = patch_similarities.max(dim=2)
-            distances = distance_map.gather(2, nearest[..., None]).squeeze(2)
+            best, places = self._best(patch_similarities)
+            distances = distance_map.gather(2, places).mean(dim=2)
         relevance = self._relevance(prototypes, patches, best)
         with torch.autocast(patches.device.type, enabled=False):
             logits = self._weigh(relevance * best)
@@ -253,7 +259,7 @@ class PrototypeHead(nn.Module):
             (B, C).
         """
         patches, prototypes = self.embed(features), self.bank.valid_prototypes()
-        best = self._compare(patches, prototypes)[0].amax(dim=2)
+        best = self._best(self._compare(patches, prototypes)[0])[0]
         return self._weigh(self._relevance(prototypes, patches, best) * best)
 
     def contributions(self, output: PrototypeHeadOutput) -> torch.Tensor:
@@ -282,6 +288,11 @@ class PrototypeHead(nn.Module):
             return similarities, 1 - similarities
         distances = squared_distance_map(patches, prototypes)
         return log_similarity(distances), distances
+
+    def _best(self, patch_similarities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Similarity of prototypes and images (B, M), and the patches that it is taken from (B, M, k)."""
+        values, places = patch_similarities.topk(min(self.top_k, patch_similarities.shape[2]), dim=2)
+        return values.mean(dim=2), places
 
     def _relevance(self, prototypes: torch.Tensor, patches: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         if self.attention is None:
