@@ -19,11 +19,13 @@ class Method:
         title: name in tables.
         head: makes the prototype head (classes, channels); None for a linear layer on the pooled features.
         loss: makes its loss from the class counts.
+        last_layer_stage: whether the last layer is trained alone at the end.
     """
 
     title: str
     head: Callable[[int, int], PrototypeHead] | None = None
     loss: Callable[[list[int]], PrototypeLoss] | None = None
+    last_layer_stage: bool = True
 
 
 def _head(**options: Any) -> Callable[[int, int], PrototypeHead]:
@@ -41,17 +43,21 @@ def _loss(**options: Any) -> Callable[[list[int]], PrototypeLoss]:
 EMBEDDING_DIM = 128
 
 METHODS = {
-    "linear": Method("linear head"),
-    "prototype": Method("prototype head", _head(), _loss()),
+    "linear": Method("linear head", last_layer_stage=False),
+    "linear_stage": Method("linear head, last layer at the end"),
+    "prototype": Method("prototype head", _head(top_k=5), _loss()),
     "protopnet": Method("preset protopnet", _preset_head("protopnet"), lambda _: PrototypeLoss.preset("protopnet")),
     "protoasnet": Method("preset protoasnet", _preset_head("protoasnet"), lambda _: PrototypeLoss.preset("protoasnet")),
     # one change each against "prototype"
-    "attention": Method("prototype head with attention", _head(attention=True), _loss()),
-    "abstention": Method("prototype head with abstention", _head(abstention=True), _loss(abstention_scale=0.1)),
+    "attention": Method("prototype head with attention", _head(top_k=5, attention=True), _loss()),
+    "abstention": Method(
+        "prototype head with abstention", _head(top_k=5, abstention=True), _loss(abstention_scale=0.1)
+    ),
+    "best_patch": Method("prototype head, best patch alone", _head(), _loss()),
     "no_auxiliary": Method(
         "prototype head, cross-entropy only",
-        _head(),
+        _head(top_k=5),
         _loss(cluster_scale=0.0, separation_scale=0.0, diversity_scale=0.0, contrastive_scale=0.0),
     ),
 }
-COMPARED = ("linear", "prototype", "protopnet", "protoasnet")
+COMPARED = ("linear", "linear_stage", "prototype", "protopnet", "protoasnet")

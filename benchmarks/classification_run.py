@@ -40,6 +40,9 @@ CHANNELS = 1280
 BATCH = 64
 LEARNING_RATE = 1e-3
 BACK_RATE = 3e-4
+LAST_LAYER_EPOCHS = 3
+LAST_LAYER_RATE = 0.03
+LAST_LAYER_DECAY = 0.5
 OCCLUDED_SHARE = 0.2
 COVERAGE = 0.8
 
@@ -66,23 +69,15 @@ class _PooledLinear(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(CHANNELS, num_classes))
+        self.stage = ""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.backbone(images).mean(dim=(2, 3)))
 
-
-class _Freeze:
-    """Gives the linear head the stages of the others: its backbone rests in the first and in the last epochs."""
-
-    def __init__(self, network: _PooledLinear, warm_up_epochs: int, last_layer_epochs: int) -> None:
-        self.network, self.warm_up_epochs, self.last_layer_epochs = network, warm_up_epochs, last_layer_epochs
-
-    def attach(self, engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self)
-
-    def __call__(self, engine) -> None:
-        epoch, last = engine.state.epoch, engine.state.max_epochs - self.last_layer_epochs
-        self.network.backbone.requires_grad_(self.warm_up_epochs < epoch <= last)
+    def set_stage(self, stage: str) -> None:
+        """For the handler of the prototype classifier's stages: the backbone trains in the joint stage alone."""
+        self.stage = stage
+        self.backbone.requires_grad_(stage == "joint")
 
 
 def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]:
@@ -90,8 +85,9 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
     Train once and evaluate on the test part; nothing is selected on it.
 
     All methods have the same backbone, of which the front is frozen, the same images in the same order (batches of 64,
-    drawn with the square root of the classes' frequencies), learning rates and stages: one epoch with the whole
-    backbone frozen, joint training, then for prototypes the projection onto patches, and one epoch of the last layer.
+    drawn with the square root of the classes' frequencies) and learning rates: one epoch with the whole backbone
+    frozen, then joint training. Prototypes stop that one epoch earlier, are projected onto patches, and have three
+    epochs of the last layer, which together cost about what an epoch of joint training does.
 
     Returns:
         configuration, figures before and after the projection and at the end, seconds.
@@ -115,27 +111,35 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
     train_set = _Views(views, images.train_labels, images.train_ids, augmented=True)
     loader = DataLoader(train_set, BATCH, sampler=sampler, drop_last=True)
     push_loader = DataLoader(_Views(views, images.train_labels, images.train_ids, augmented=False), BATCH)
+    last_epochs = LAST_LAYER_EPOCHS if method.last_layer_stage else 0
+    joint_epochs = epochs - 1 if method.last_layer_stage else epochs
     optimizer = _optimizer(network, loss)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         [group["lr"] for group in optimizer.param_groups],
-        total_steps=epochs * len(loader) + 1,
+        total_steps=joint_epochs * len(loader) + 1,
         pct_start=0.2,
     )
     record: dict[str, Any] = {"method": method_name, "seed": seed, "epochs": epochs}
-    push = None
-    if method.head is None:
-        handlers = [_Freeze(network, 1, 1)]
-    else:
-        push = PrototypePushHandler(network, push_loader, "cpu", start_epoch=epochs, projection_epoch=epochs - 1)
-        handlers = [PrototypeStageHandler(network, warm_up_epochs=1, last_layer_epochs=1)]
+    stages = PrototypeStageHandler(network, 1, last_epochs, optimizer, LAST_LAYER_RATE, LAST_LAYER_DECAY)
     trainer = ClassificationTrainer(
-        "cpu", epochs, loader, network, optimizer, prototype_loss=loss, decollate=False, train_handlers=handlers
+        "cpu",
+        joint_epochs + last_epochs,
+        loader,
+        network,
+        optimizer,
+        prototype_loss=loss,
+        decollate=False,
+        train_handlers=[stages],
     )
     trainer.logger.setLevel("WARNING")
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
-    if push is not None:
-        before = Events.EPOCH_COMPLETED(once=epochs - 1)
+    joint = Events.ITERATION_COMPLETED(event_filter=lambda engine, _: engine.state.epoch <= joint_epochs)
+    trainer.add_event_handler(joint, lambda: schedule.step())
+    if method.head is not None:
+        push = PrototypePushHandler(
+            network, push_loader, "cpu", start_epoch=joint_epochs, projection_epoch=joint_epochs
+        )
+        before = Events.EPOCH_COMPLETED(once=joint_epochs)
         trainer.add_event_handler(before, lambda: record.update(before_projection=_figures(network, images, cache)))
         push.attach(trainer)
         trainer.add_event_handler(before, lambda: record.update(after_projection=_figures(network, images, cache)))
@@ -143,7 +147,7 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
     trainer.run()
     record["seconds"] = round(time.perf_counter() - started, 1)
     record["final"] = _figures(network, images, cache)
-    if push is not None:
+    if method.head is not None:
         record["provenance_error"] = _provenance_error(network, push_loader)
         record["faithfulness"] = _faithfulness(network, images, seed)
     return record
@@ -179,12 +183,14 @@ def _figures(network: nn.Module, images: LesionImages, cache: Path) -> dict[str,
     answers, labels = probabilities.argmax(dim=1), images.test_labels
     summary = summarize_classification(probabilities, labels)
     selective = selective_balanced_accuracy(answers, labels, unsure, len(images.classes), COVERAGE)
+    entropy = torch.distributions.Categorical(probs=probabilities).entropy()
     figures = {
         "balanced_accuracy": summary.balanced_accuracy,
         "accuracy": summary.accuracy,
         "macro_auroc": summary.macro_auroc,
         "ece": summary.expected_calibration_error,
         "aurc": area_under_risk_coverage(unsure, answers != labels),
+        "aurc_entropy": area_under_risk_coverage(entropy, answers != labels),
         "balanced_accuracy_at_80": selective.value,
         "classes_lost_at_80": len(selective.vanished_classes),
     }

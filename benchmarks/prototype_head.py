@@ -25,7 +25,16 @@ from benchmarks.run_store import complete_runs
 
 RESULTS = Path(__file__).parent / "results"
 _KEY = ("method", "seed", "epochs")
-_FIGURES = ("balanced_accuracy", "accuracy", "macro_auroc", "ece", "aurc", "balanced_accuracy_at_80", "agreement")
+_FIGURES = (
+    "balanced_accuracy",
+    "accuracy",
+    "macro_auroc",
+    "ece",
+    "aurc",
+    "aurc_entropy",
+    "balanced_accuracy_at_80",
+    "agreement",
+)
 
 
 def main(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
@@ -22,16 +23,37 @@ class PrototypeStageHandler:
         network: the classifier; may be wrapped in DistributedDataParallel.
         warm_up_epochs: epochs with a frozen backbone.
         last_layer_epochs: epochs at the end that train the last layer only.
+        optimizer: whose learning rate and weight decay the last stage sets; a schedule has come to its end by then,
+            and the weights have to answer for prototypes that the projection has moved.
+        last_layer_learning_rate: at the start of the last stage, from where it falls epoch by epoch; None to leave it.
+        last_layer_weight_decay: in the last stage; None to leave it.
+
+    Raises:
+        ValueError: when a number of epochs is negative, or a setting of the last stage comes without an optimizer.
     """
 
-    def __init__(self, network: nn.Module, warm_up_epochs: int = 5, last_layer_epochs: int = 0) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        warm_up_epochs: int = 5,
+        last_layer_epochs: int = 0,
+        optimizer: torch.optim.Optimizer | None = None,
+        last_layer_learning_rate: float | None = None,
+        last_layer_weight_decay: float | None = None,
+    ) -> None:
         if warm_up_epochs < 0 or last_layer_epochs < 0:
             raise ValueError(
                 f"warm_up_epochs and last_layer_epochs must not be negative, got {warm_up_epochs}, {last_layer_epochs}."
             )
+        settings = (last_layer_learning_rate, last_layer_weight_decay)
+        if optimizer is None and any(setting is not None for setting in settings):
+            raise ValueError("last_layer_learning_rate and last_layer_weight_decay need the optimizer.")
         self.network: PrototypeClassifier = getattr(network, "module", network)
         self.warm_up_epochs = warm_up_epochs
         self.last_layer_epochs = last_layer_epochs
+        self.optimizer = optimizer
+        self.last_layer_learning_rate = last_layer_learning_rate
+        self.last_layer_weight_decay = last_layer_weight_decay
 
     def attach(self, engine: Engine) -> None:
         """
@@ -49,3 +71,12 @@ class PrototypeStageHandler:
         if stage != self.network.stage:
             engine.logger.info(f"Epoch {engine.state.epoch}: stage {stage}.")
             self.network.set_stage(stage)
+        if stage == "last_layer" and self.optimizer is not None:
+            self._set_rates((engine.state.max_epochs - engine.state.epoch + 1) / self.last_layer_epochs)
+
+    def _set_rates(self, share_left: float) -> None:
+        for group in self.optimizer.param_groups:
+            if self.last_layer_learning_rate is not None:
+                group["lr"] = self.last_layer_learning_rate * share_left
+            if self.last_layer_weight_decay is not None:
+                group["weight_decay"] = self.last_layer_weight_decay

@@ -106,9 +106,28 @@ def test_the_output_does_not_depend_on_training():
         torch.testing.assert_close(first, second)
 
 
-def test_uncertainty_without_abstention_is_what_softmax_leaves():
-    output = make_head()(torch.randn(4, CHANNELS))
-    torch.testing.assert_close(output.uncertainty, 1 - output.logits.softmax(dim=1).amax(dim=1))
+def test_uncertainty_without_abstention_is_the_entropy_of_the_answer():
+    head = make_head()
+    output = head(torch.randn(4, CHANNELS), torch.randn(4, 6, CHANNELS))
+    for uncertainty, probabilities in zip(output.uncertainty, output.logits.softmax(dim=1), strict=True):
+        entropy = -sum(float(p) * math.log(float(p)) for p in probabilities)
+        assert float(uncertainty) == pytest.approx(entropy / math.log(CLASSES), abs=1e-5)
+    torch.nn.init.zeros_(head.class_weight)
+    torch.testing.assert_close(head(torch.randn(2, CHANNELS)).uncertainty, torch.ones(2))
+    head.class_bias.data[0] = 1e4
+    torch.testing.assert_close(head(torch.randn(2, CHANNELS)).uncertainty, torch.zeros(2))
+
+
+def test_dropout_leaves_whole_channels_out_in_training_only():
+    head = make_head(dropout=0.5)
+    features = torch.randn(2, CHANNELS, 3, 3)
+    whole = head.embed(features)
+    torch.testing.assert_close(head.embed(features), whole)
+    head.train()
+    head.proj = torch.nn.Identity()
+    kept = head.embed(features).abs() > 0
+    assert 0 < kept.float().mean() < 1
+    assert (kept.all(dim=1) | ~kept.any(dim=1)).all()
 
 
 def test_abstention_takes_its_share_of_the_probability_mass():

@@ -33,8 +33,8 @@ class PrototypeHeadOutput(NamedTuple):
         embedding: pooled embedding (B, D); a unit vector with the cosine distance.
         similarities: (B, M), of each prototype to the image: mean of its ``top_k`` highest patch similarities.
         patch_similarities: (B, M, P).
-        uncertainty: (B,), 0 sure to 1: share of the abstention prototype, or 1 minus the highest softmax probability
-            without one.
+        uncertainty: (B,), 0 sure to 1: share of the abstention prototype; without one, the entropy of the softmax
+            over that of equal probabilities.
         distances: (B, M), of each prototype to the same patches: mean of 1 - cosine, or of squared Euclidean.
         relevance: (B, M), factor of each prototype in the logits; 1 without attention.
         prototypes: (M, D), in use.
@@ -83,6 +83,7 @@ class PrototypeHead(nn.Module):
             own.
         spatial_dims: axes of the provenance's boxes.
         top_k: patches that a similarity is the mean of; all of them in an image with fewer.
+        dropout: share of the feature channels that training leaves out, the same for all patches of an image.
 
     Raises:
         ValueError: when a size or a choice does not fit.
@@ -110,6 +111,7 @@ class PrototypeHead(nn.Module):
         other_class_weight: float = -0.5,
         spatial_dims: int = 2,
         top_k: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if top_k < 1:
@@ -124,6 +126,7 @@ class PrototypeHead(nn.Module):
         self.in_features = in_features
         self.distance = distance
         self.top_k = top_k
+        self.dropout = nn.Dropout1d(dropout)
         self.bank = PrototypeBank(
             num_classes,
             embedding_dim,
@@ -197,7 +200,7 @@ class PrototypeHead(nn.Module):
         if features.ndim != 3 or features.shape[-1] != self.in_features:
             expected = f"patches (B, P, {self.in_features}) or a map (B, {self.in_features}, *grid)"
             raise ValueError(f"features must be {expected}, got {list(features.shape)}.")
-        embedded = self.proj(features)
+        embedded = self.proj(self.dropout(features.transpose(1, 2)).transpose(1, 2))
         return F.normalize(embedded.float(), dim=-1) if self.distance == "cosine" else embedded.float()
 
     def forward(self, pooled: torch.Tensor, patches: torch.Tensor | None = None) -> PrototypeHeadOutput:
@@ -302,7 +305,13 @@ class PrototypeHead(nn.Module):
 
     def _uncertainty(self, logits: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         if self.abstention_prototype is None:
-            return 1 - logits.softmax(dim=1).amax(dim=1)
+            return _entropy(logits) / math.log(self.num_classes) if self.num_classes > 1 else logits[:, 0] * 0
         similarities, _ = self._compare(patches, self.abstention_prototype)
         abstention_logit = self.log_scale.exp() * (similarities.amax(dim=(1, 2)) + self.abstention_bias)
         return torch.sigmoid(abstention_logit - logits.logsumexp(dim=1))
+
+
+def _entropy(logits: torch.Tensor) -> torch.Tensor:
+    """Entropy (B,) of the softmax, in nats."""
+    log_probabilities = logits.log_softmax(dim=1)
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=1)
