@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def write_structure_set(file: Path, source: Path, contours: dict[str, list[tuple
             places = np.array(item.ImagePositionPatient, float) + (np.asarray(points) * scale) @ along
             contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
             contour.ContourData = [f"{value:.6f}"[:16] for value in places.ravel()]
-            contour.ContourImageSequence = [image[index]]
+            contour.ContourImageSequence = [copy.deepcopy(image[index])]
             drawn.ContourSequence.append(contour)
         dataset.StructureSetROISequence.append(roi)
         dataset.ROIContourSequence.append(drawn)

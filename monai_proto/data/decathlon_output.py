@@ -19,7 +19,14 @@ from monai_proto.data.decathlon_division import DecathlonDivision
 from monai_proto.data.decathlon_folder import DecathlonCase, DecathlonFolder
 from monai_proto.data.decathlon_properties import PREPARED_BY
 
-__all__ = ["ORIGINAL_DATALIST_NAME", "report_cases", "require_output", "transfer_file", "write_prepared_dataset"]
+__all__ = [
+    "ORIGINAL_DATALIST_NAME",
+    "datalist_item",
+    "report_cases",
+    "require_output",
+    "transfer_file",
+    "write_prepared_dataset",
+]
 
 ORIGINAL_DATALIST_NAME = "dataset.original.json"
 
@@ -76,10 +83,10 @@ def write_prepared_dataset(
         write_datalist(
             target,
             properties,
-            training=[_item(case) for case in division.training],
-            unlabelled=[_item(case) for case in division.unlabelled],
-            validation=[_item(case) for case in division.validation],
-            test=[_item(case) for case in division.test],
+            training=[datalist_item(case) for case in division.training],
+            unlabelled=[datalist_item(case) for case in division.unlabelled],
+            validation=[datalist_item(case) for case in division.validation],
+            test=[datalist_item(case) for case in division.test],
             num_labelled=division.num_labelled,
         )
 
@@ -138,6 +145,7 @@ def _is_root(folder: DecathlonFolder, output: str | os.PathLike) -> bool:
     return Path(output).resolve() == folder.root.resolve()
 
 
-def _item(case: DecathlonCase) -> dict[str, Any]:
+def datalist_item(case: DecathlonCase) -> dict[str, Any]:
+    """The case as :func:`write_datalist` takes it."""
     files = {"image": case.image, **({"label": case.label} if case.label else {})}
     return {**files, "patient_id": case.subject, "sha256": case.checksums}

@@ -90,7 +90,7 @@ def _require_even_steps(depths: np.ndarray) -> None:
         raise GeometryError(
             f"{same} slices lie where another one does: several time points, echoes or reconstructions in one series"
         )
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of two steps, the larger one is the gap
     even = depths[0] + np.arange(len(depths)) * (depths[-1] - depths[0]) / (len(depths) - 1)
     if np.abs(depths - even).max() <= max(_POSITION_TOLERANCE, _STEP_TOLERANCE * usual):
         return

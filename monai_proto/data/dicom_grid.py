@@ -42,16 +42,14 @@ def lay_on_grid(
         laid_affine = _moved_affine(label_affine, label.shape, axes, flipped)
         if laid.shape == tuple(shape) and grid_deviation(shape, affine, laid_affine) <= tolerance:
             return np.flip(laid, flipped)
+    distance = _corner_distance(label, label_affine, shape, affine)
     raise ValueError(
         f"the label map does not lie on the image's grid: it has {shape_text(label.shape)} voxels, the image "
-        f"{shape_text(tuple(shape))}, and their corners are up to {_corner_distance(label, label_affine, shape, affine)}"
-        " mm apart"
+        f"{shape_text(tuple(shape))}, and their corners are up to {distance} mm apart"
     )
 
 
-def _moved_affine(
-    affine: np.ndarray, shape: Sequence[int], axes: Sequence[int], flipped: Sequence[int]
-) -> np.ndarray:
+def _moved_affine(affine: np.ndarray, shape: Sequence[int], axes: Sequence[int], flipped: Sequence[int]) -> np.ndarray:
     moved = np.array(affine, float)
     moved[:3, :3] = affine[:3, axes]
     for axis in flipped:

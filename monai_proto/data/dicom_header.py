@@ -14,12 +14,37 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameHeader", "InstanceHeader", "NotDicomError", "complete_uids", "read_header"]
 
-_KEYWORDS = (
-    "SOPClassUID SOPInstanceUID SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID PatientID IssuerOfPatientID "
-    "PatientName PatientBirthDate Modality ImageType Rows Columns NumberOfFrames SamplesPerPixel ImagePositionPatient "
-    "ImageOrientationPatient PixelSpacing GantryDetectorTilt SharedFunctionalGroupsSequence "
-    "PerFrameFunctionalGroupsSequence"
-).split()
+_KEYWORDS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "Modality",
+    "ImageType",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "GantryDetectorTilt",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "SeriesNumber",
+]
+_STAND_INS = {
+    "StudyInstanceUID": ("IssuerOfPatientID", "PatientID", "StudyDate", "StudyTime", "StudyID"),
+    "SeriesInstanceUID": ("StudyInstanceUID", "Modality", "SeriesNumber"),
+}
 
 
 class NotDicomError(ValueError):
@@ -114,18 +139,25 @@ def read_header(file: str | os.PathLike) -> InstanceHeader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns about every value that bends the standard
             dataset = pydicom.dcmread(os.fspath(file), stop_before_pixels=True, specific_tags=_KEYWORDS)
-            return _header(os.fspath(file), complete_uids(dataset))
+            header = _header(os.fspath(file), complete_uids(dataset))
     except pydicom.errors.InvalidDicomError as error:
         raise NotDicomError("not a DICOM file") from error
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged header raises whatever the damaged value leads to
         raise ValueError(f"damaged DICOM header ({type(error).__name__}: {error})") from error
+    if not header.sop_class_uid or ("Image Storage" in header.object_name and not (header.rows and header.columns)):
+        raise ValueError("damaged or truncated DICOM header: it does not say what it holds, or of which size")
+    return header
 
 
 def complete_uids(dataset: Dataset) -> Dataset:
     """
-    Set SOPClassUID and SOPInstanceUID from the file's meta header where a careless de-identification emptied them.
+    Fill in identifiers that a careless de-identification emptied.
+
+    SOPClassUID and SOPInstanceUID come from the file's meta header. A missing SeriesInstanceUID or StudyInstanceUID is
+    replaced by a UID made of what else tells series apart (frame of reference, dates, numbers; the folder where there
+    is no frame of reference), so that the files of a series still belong together.
 
     Returns:
         the same dataset.
@@ -134,6 +166,11 @@ def complete_uids(dataset: Dataset) -> Dataset:
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if not dataset.get(keyword) and meta.get(f"MediaStorage{keyword}"):
             setattr(dataset, keyword, meta.get(f"MediaStorage{keyword}"))
+    for keyword, told_by in _STAND_INS.items():
+        if not dataset.get(keyword):
+            place = dataset.get("FrameOfReferenceUID") or os.path.dirname(os.path.abspath(str(dataset.filename)))
+            sources = [keyword, str(place), *(str(dataset.get(name) or "") for name in told_by)]
+            setattr(dataset, keyword, dicom_package("pydicom.uid").generate_uid(entropy_srcs=sources))
     return dataset
 
 

@@ -70,21 +70,22 @@ def _by_simple_itk(file: str) -> np.ndarray | None:
 
 def _by_pydicom(item: DicomSlice) -> np.ndarray:
     pydicom, pixels = dicom_package("pydicom"), dicom_package("pydicom.pixels")
+    file = item.instance.file
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = next(iter(pixels.iter_pixels(item.instance.file, indices=[item.frame], raw=True)))
+            frame = next(iter(pixels.iter_pixels(file, indices=[item.frame], raw=True)))
             if item.header.rescale:
                 slope, intercept = item.header.rescale
                 return frame if (slope, intercept) == (1, 0) else frame * slope + intercept
-            header = pydicom.dcmread(item.instance.file, stop_before_pixels=True)
+            header = pydicom.dcmread(file, stop_before_pixels=True)
             return pixels.apply_rescale(frame, header)
     except Exception as error:  # each decoder has its own exceptions for damaged bytes
-        raise ValueError(f"pixels cannot be decoded, a truncated or damaged file ({_short(error)})") from error
+        raise ValueError(f"pixels cannot be decoded, a truncated or damaged file ({_short(error, file)})") from error
 
 
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
+def _short(error: Exception, file: str) -> str:
+    text = " ".join(str(error).replace(file, "the file").split())  # its name may tell who the patient is
     return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
@@ -94,4 +95,4 @@ def _storage_type(pixels: np.ndarray) -> np.dtype:
         if not whole:
             return np.dtype(np.float32)
     low, high = float(pixels.min()), float(pixels.max())
-    return np.dtype(np.int16 if -(2**15) <= low and high < 2**15 else np.int32)
+    return np.dtype(np.int16 if low >= -(2**15) and high < 2**15 else np.int32)

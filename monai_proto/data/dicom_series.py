@@ -57,11 +57,13 @@ class DicomSeries:
         slices: in the order of their places along the slices' normal.
         affine_lps: indices (column, row, slice) to mm in DICOM's LPS+ coordinates (4, 4).
         notes: what its user should know.
+        copies: files that hold an instance a second time; not used.
     """
 
     slices: tuple[DicomSlice, ...]
     affine_lps: np.ndarray
     notes: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
     @property
     def first(self) -> InstanceHeader:
@@ -84,9 +86,7 @@ class DicomSeries:
         return list({item.instance.sop_instance_uid: item.instance for item in self.slices}.values())
 
 
-def assemble_series(
-    headers: Sequence[InstanceHeader], keep_derived: bool = False, min_slices: int = 2
-) -> DicomSeries:
+def assemble_series(headers: Sequence[InstanceHeader], keep_derived: bool = False, min_slices: int = 2) -> DicomSeries:
     """
     Check the objects of one series and put their slices in order.
 
@@ -98,7 +98,8 @@ def assemble_series(
     Raises:
         SeriesRejectedError: with everything that is wrong.
     """
-    headers, notes, reasons = _without_copies(headers)
+    headers, copies, reasons = _without_copies(headers)
+    notes = [f"duplicated instances, each used once: {len(copies)} copies"] if copies else []
     first = headers[0]
     reasons += _mixed(headers)
     syntaxes = {header.transfer_syntax_uid for header in headers}
@@ -131,7 +132,7 @@ def assemble_series(
         raise SeriesRejectedError(dict.fromkeys(reasons))
     if abs(first.gantry_tilt) > 0.1:
         notes.append(f"the scanner says gantry tilt {first.gantry_tilt:g}, but slices are not sheared")
-    return DicomSeries(tuple(slices[index] for index in stack.order), stack.affine, tuple(notes))
+    return DicomSeries(tuple(slices[index] for index in stack.order), stack.affine, tuple(notes), tuple(copies))
 
 
 def _place(frame: FrameHeader) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
@@ -141,15 +142,16 @@ def _place(frame: FrameHeader) -> tuple[tuple[float, ...], tuple[float, ...], tu
 def _without_copies(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[str], list[str]]:
     """Exports hold the same object twice now and then; two objects with one identifier are another matter."""
     kept: dict[str, InstanceHeader] = {}
-    copies, conflicts = 0, 0
+    copies, conflicts = [], 0
     for header in sorted(headers, key=lambda header: header.file):
         first = kept.setdefault(header.sop_instance_uid or header.file, header)
         if first is not header:
-            same = pooch.file_hash(first.file) == pooch.file_hash(header.file)
-            copies, conflicts = copies + same, conflicts + (not same)
-    notes = [f"duplicated instances, each used once: {copies} copies"] if copies else []
+            if pooch.file_hash(first.file) == pooch.file_hash(header.file):
+                copies.append(header.file)
+            else:
+                conflicts += 1
     reasons = [f"{conflicts} instances share the identifier of another one but differ from it"] if conflicts else []
-    return list(kept.values()), notes, reasons
+    return list(kept.values()), copies, reasons
 
 
 def _mixed(headers: Sequence[InstanceHeader]) -> list[str]:

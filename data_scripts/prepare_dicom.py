@@ -1,0 +1,163 @@
+"""Prepares a tree of mixed DICOM files for semi-supervised training: NIfTI files, a data list, a key kept apart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+_TAKEN, _SPLIT, _RUN = "What is taken", "How the cases are divided", "How it runs"
+
+
+def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
+    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
+
+
+@app.command()
+def main(
+    source: Annotated[Path, typer.Option(help="Folder with DICOM files, in any order, at any depth.")],
+    output: Annotated[Path, typer.Option(help="New folder for the prepared data set.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the key from pseudonyms to the original identifiers, and for the report that names "
+            "original files; it must lie apart from --output. One from an earlier run is gone on with: patients keep "
+            "their pseudonyms. Default: OUTPUT_key.",
+            show_default=False,
+        ),
+    ] = None,
+    modality: Annotated[str | None, _option("Series of one modality only, such as CT or MR.", _TAKEN)] = None,
+    labels: Annotated[
+        str | None,
+        _option(
+            "Structures to take from RTSTRUCT and SEG, in the order of the label values 1,2,..., such as "
+            "liver,spleen. Default: all, by name.",
+            _TAKEN,
+        ),
+    ] = None,
+    keep_derived: Annotated[
+        bool, _option("Take images that were computed from others (ImageType DERIVED).", _TAKEN, "--keep-derived")
+    ] = False,
+    min_slices: Annotated[int, _option("Slices that a series must have. Default: 2.", _TAKEN, min=2)] = 2,
+    keep_tags: Annotated[
+        str | None,
+        _option(
+            "DICOM values to carry over into the data list, as keywords or tags: PatientSex;PatientAge;0019,100A. "
+            "Default: none.",
+            _TAKEN,
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None, _option("Share of patients for validation. Default: 0.2.", _SPLIT, min=0, max=0.99)
+    ] = None,
+    test_fraction: Annotated[
+        float | None, _option("Share of patients held out for test. Default: 0.", _SPLIT, min=0, max=0.99)
+    ] = None,
+    labelled: Annotated[
+        int | None,
+        _option(
+            "Number of training cases used with their label, drawn by whole patients; they come first in the list. "
+            "Default: all.",
+            _SPLIT,
+            min=1,
+        ),
+    ] = None,
+    seed: Annotated[int, _option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
+    workers: Annotated[int | None, _option("Processes that convert series. Default: one a core.", _RUN, min=1)] = None,
+) -> None:
+    """
+    Convert every usable series to NIfTI, divide by patient, and write a Decathlon data list.
+
+    Slices are ordered by where they lie. Left out are localizers, derived images, series with missing or unevenly
+    spaced slices, gantry tilt, two patients or several time points, colour, what is no image, and what cannot be read
+    or decoded. RTSTRUCT and SEG become labels where they fit their series; an image without a label is unlabelled.
+
+    The output gets dataset.json, report.csv and summary.txt, without names, birth dates, identifiers or private values;
+    the key folder gets key.csv and the reports with the names of the original files. Both appear when everything is
+    done; the same command goes on where an interrupted one stopped. Exit status: 1 when no usable series is left, a
+    file cannot be written or a package is missing, 2 when an argument does not fit.
+
+    Example: python data_scripts/prepare_dicom.py --source /data/export --output prepared --modality CT
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    from monai.utils import OptionalImportError
+
+    try:
+        usable = _prepare(
+            source,
+            output,
+            key or output.absolute().with_name(f"{output.absolute().name}_key"),
+            {
+                "modality": modality,
+                "label_names": _names(labels, ","),
+                "keep_derived": keep_derived,
+                "min_slices": min_slices,
+                "keep_tags": _names(keep_tags, ";") or (),
+            },
+            {
+                "validation_fraction": validation_fraction,
+                "test_fraction": test_fraction,
+                "num_labelled": labelled,
+                "seed": seed,
+            },
+            workers or len(os.sched_getaffinity(0)),
+        )
+    except ValueError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+    except BrokenProcessPool as error:
+        typer.secho(
+            "Error: a worker died, perhaps for lack of memory: try again with fewer --workers.", fg="red", err=True
+        )
+        raise typer.Exit(1) from error
+    except (OSError, OptionalImportError) as error:
+        typer.secho(f"Error: {error}. The same command goes on where this one stopped.", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if not usable:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    source: Path, output: Path, key: Path, taken: dict[str, Any], division: dict[str, Any], workers: int
+) -> bool:
+    """Scan, convert, divide, write, and print the summary. Returns whether there was anything to write."""
+    from monai_proto.data.atomic_write import require_new_folder
+    from monai_proto.data.dicom_key import require_apart
+    from monai_proto.data.dicom_preparation import DicomPreparation
+    from monai_proto.data.dicom_series_jobs import DicomOptions
+    from monai_proto.data.dicom_tags import require_tags
+
+    if not source.is_dir():
+        raise ValueError(f"--source {source} is not a folder.")
+    if output.resolve().is_relative_to(source.resolve()) or key.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"--output {output} and --key {key} must not lie in --source {source}.")
+    require_new_folder(output)
+    require_apart(key, output)
+    require_tags(taken["keep_tags"])
+    work = output.absolute().with_name(f".{output.absolute().name}.work")
+    preparation = DicomPreparation(source.resolve(), work, DicomOptions(**taken), key, Console(stderr=True))
+    preparation.convert(workers)
+    preparation.divide(**division)
+    title = output.absolute().name
+    Console(soft_wrap=True).print(preparation.report(title, with_files=True).summary(), markup=False, highlight=False)
+    if not preparation.usable:
+        typer.secho("Error: no usable series is left, nothing was written.", fg="red", err=True)
+        return False
+    preparation.write(output, title)
+    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt. Key: {key}")
+    typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={preparation.division.num_labelled}")
+    return True
+
+
+def _names(text: str | None, separator: str) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in text.split(separator) if name.strip()) if text else None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,31 @@
+"""Makes one label map of several masks that may overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["paint_masks"]
+
+
+def paint_masks(
+    masks: Mapping[str, np.ndarray], values: Mapping[str, int], shape: tuple[int, int, int]
+) -> tuple[np.ndarray, list[str]]:
+    """
+    One label map of several masks, large ones first, so that a small structure inside of a large one stays visible.
+
+    Args:
+        masks: boolean mask (X, Y, Z) of each structure.
+        values: label value of each structure.
+        shape: of the label map.
+
+    Returns:
+        label map, uint8 or uint16, and, where masks overlap, a note.
+    """
+    label = np.zeros(shape, np.uint8 if max(values.values()) < 256 else np.uint16)
+    overlap = 0
+    for name in sorted(masks, key=lambda name: (-int(masks[name].sum()), name)):
+        overlap += int(np.count_nonzero(label[masks[name]]))
+        label[masks[name]] = values[name]
+    return label, [f"structures overlap in {overlap} voxels: the smaller one stays"] if overlap else []
