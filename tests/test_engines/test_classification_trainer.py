@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 import torch.nn.functional as F
+from ignite.engine import Events
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.handlers import StatsHandler
 from torch import nn
@@ -118,13 +119,41 @@ def test_stages_follow_the_epoch_and_prototypes_end_on_training_patches(caplog):
     assert "Push after epoch 6" not in caplog.text
 
 
+def test_last_stage_sets_its_own_rate_and_decay_and_moves_nothing_but_the_last_layer():
+    rates, before = [], {}
+
+    class Watch:
+        def __init__(self, network, optimizer):
+            self.network, self.optimizer = network, optimizer
+
+        def attach(self, engine):
+            engine.add_event_handler(Events.EPOCH_STARTED, self)
+            engine.add_event_handler(Events.EPOCH_COMPLETED(once=2), self.keep)
+
+        def __call__(self, engine):
+            rates.append([(round(g["lr"], 9), g["weight_decay"]) for g in self.optimizer.param_groups])
+
+        def keep(self, engine):
+            before.update({k: v.clone() for k, v in self.network.state_dict().items()})
+
+    def handlers(network, still, optimizer):
+        stages = PrototypeStageHandler(network, 0, 2, optimizer, 0.03, 0.5)
+        return [stages, Watch(network, optimizer)]
+
+    _, network, _ = train(4, handlers)
+    own = rates[0]
+    assert rates[1] == own
+    assert rates[2] == [(0.03, 0.5)] * len(own)
+    assert rates[3] == [(0.015, 0.5)] * len(own)
+    moved = {k for k, v in network.state_dict().items() if v.is_floating_point() and not torch.equal(v, before[k])}
+    assert moved == {"head.class_weight", "head.class_bias", "head.log_scale"}
+
+
 class _Record:
     def __init__(self, network, seen):
         self.network, self.seen = network, seen
 
     def attach(self, engine):
-        from ignite.engine import Events
-
         engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: self.seen.append(self.network.stage))
 
 
@@ -206,3 +235,5 @@ def test_intervals_that_do_not_fit():
         PrototypePushHandler(network, [], "cpu", interval=0)
     with pytest.raises(ValueError, match="must not be negative"):
         PrototypeStageHandler(network, warm_up_epochs=-1)
+    with pytest.raises(ValueError, match="need the optimizer"):
+        PrototypeStageHandler(network, last_layer_weight_decay=0.1)
