@@ -13,6 +13,7 @@ _SUBPACKAGES = (
     "data",
     "engines",
     "handlers",
+    "inferers",
     "losses",
     "metrics",
     "networks",

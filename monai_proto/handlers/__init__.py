@@ -2,6 +2,8 @@
 
 from monai_proto.handlers.best_checkpoint_saver import BestCheckpointSaver
 from monai_proto.handlers.box_picture_writer import BoxPictureWriter
+from monai_proto.handlers.bundle_metadata_writer import BundleMetadataWriter
+from monai_proto.handlers.class_metrics_saver import ClassMetricsSaver
 from monai_proto.handlers.classification_report_writer import ClassificationReportWriter
 from monai_proto.handlers.ema_teacher_handler import EMATeacherHandler
 from monai_proto.handlers.epoch_seed_handler import EpochSeedHandler
@@ -19,6 +21,8 @@ from monai_proto.handlers.trusted_share_handler import TrustedShareHandler
 __all__ = [
     "BestCheckpointSaver",
     "BoxPictureWriter",
+    "BundleMetadataWriter",
+    "ClassMetricsSaver",
     "ClassificationReportWriter",
     "EMATeacherHandler",
     "EpochSeedHandler",

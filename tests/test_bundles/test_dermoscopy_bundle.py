@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from bundle_runner import TORCHRUN, run_bundle
 from monai.bundle import ConfigWorkflow
 
 from monai_proto.data import write_dermoscopy_phantom_dataset
@@ -27,28 +26,14 @@ QUICK = {
     "num_prototypes": 2,
 }
 
+run_bundle = partial(run_bundle, BUNDLE)
+
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms") / "dermoscopy"
     write_dermoscopy_phantom_dataset(folder, num_training=21, num_validation=7, num_test=7)
     return folder
-
-
-def run_bundle(configs: list[str], expect_success: bool = True, launcher: tuple[str, ...] = (), **overrides) -> str:
-    """``python -m monai.bundle run``, as a user calls it; returns what it printed."""
-    files = [str(BUNDLE / "configs" / name) for name in configs]
-    command = [sys.executable, *launcher, "-m", "monai.bundle", "run"]
-    command += ["--config_file", str(files if len(files) > 1 else files[0])]
-    command += ["--meta_file", str(BUNDLE / "configs" / "metadata.json")]
-    command += ["--logging_file", str(BUNDLE / "configs" / "logging.conf"), "--bundle_root", str(BUNDLE)]
-    for name, value in overrides.items():
-        command += [f"--{name}", str(value)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
-    printed = finished.stdout + finished.stderr
-    assert (finished.returncode == 0) is expect_success, printed[-3000:]
-    return printed
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +114,9 @@ def test_resumed_training_equals_an_uninterrupted_one(trained, phantoms, tmp_pat
 
 def test_two_processes_train(phantoms, tmp_path):
     """The multi-GPU configuration under torchrun with gloo."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     run_bundle(
         ["train.json", "multi_gpu_train.json"],
-        launcher=launcher,
+        launcher=TORCHRUN,
         dataset_dir=phantoms,
         ckpt_dir=tmp_path,
         output_dir=tmp_path / "log",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from bundle_runner import TORCHRUN, run_bundle
 from monai.bundle import ConfigWorkflow
 
 from monai_proto.data import write_mri_phantom_dataset
@@ -19,27 +18,14 @@ from monai_proto.data import write_mri_phantom_dataset
 BUNDLE = Path(__file__).parents[2] / "bundles" / "hippocampus_mri_semisupervised"
 QUICK = {"max_epochs": 2, "iterations_per_epoch": 2, "val_interval": 1}
 
+run_bundle = partial(run_bundle, BUNDLE)
+
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms") / "mri"
     write_mri_phantom_dataset(folder, num_training=8, num_validation=2)
     return folder
-
-
-def run_bundle(configs: list[str], expect_success: bool = True, **overrides) -> str:
-    """``python -m monai.bundle run``, as a user calls it; returns what it printed."""
-    files = [str(BUNDLE / "configs" / name) for name in configs]
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(files if len(files) > 1 else files[0])]
-    command += ["--meta_file", str(BUNDLE / "configs" / "metadata.json")]
-    command += ["--logging_file", str(BUNDLE / "configs" / "logging.conf"), "--bundle_root", str(BUNDLE)]
-    for name, value in overrides.items():
-        command += [f"--{name}", str(value)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
-    printed = finished.stdout + finished.stderr
-    assert (finished.returncode == 0) is expect_success, printed[-3000:]
-    return printed
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +89,8 @@ def test_supervised_overlay_trains_without_unlabelled_images(phantoms, tmp_path)
 
 def test_two_processes_train_to_the_same_weights(phantoms, tmp_path):
     """The multi-GPU configuration under torchrun with gloo."""
-    files = [str(BUNDLE / "configs" / name) for name in ("train.json", "multi_gpu_train.json")]
-    overrides = {"dataset_dir": phantoms, "ckpt_dir": tmp_path, "output_dir": tmp_path / "log", **QUICK}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "monai.bundle", "run", "--config_file", str(files)]
-    command += ["--bundle_root", str(BUNDLE), "--logging_file", str(BUNDLE / "configs" / "logging.conf")]
-    command += [part for name, value in overrides.items() for part in (f"--{name}", str(value))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
-    assert finished.returncode == 0, (finished.stdout + finished.stderr)[-3000:]
+    paths = {"dataset_dir": phantoms, "ckpt_dir": tmp_path, "output_dir": tmp_path / "log"}
+    run_bundle(["train.json", "multi_gpu_train.json"], launcher=TORCHRUN, **paths, **QUICK)
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["iteration"] == 4
     assert (tmp_path / "model.pt").is_file()
 

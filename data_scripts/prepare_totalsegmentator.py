@@ -1,0 +1,153 @@
+"""Prepares a TotalSegmentator-style folder (one folder a subject, one mask an organ) for semi-supervised training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from monai_proto.data.case_report import CaseReport
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+_SPLIT = "How the subjects are divided"
+
+
+def _split_option(help: str, **limits: Any) -> Any:
+    return typer.Option(help=help, rich_help_panel=_SPLIT, show_default=False, **limits)
+
+
+@app.command()
+def main(
+    source: Annotated[
+        Path, typer.Option(help="Folder with one folder a subject: ct.nii.gz and segmentations/ORGAN.nii.gz.")
+    ],
+    output: Annotated[Path, typer.Option(help="New folder for the prepared data set.")],
+    organs: Annotated[
+        str,
+        typer.Option(
+            help="Organs in the order of their label values 1, 2, ..., by the names of their mask files. Several masks "
+            "as one organ: kidneys=kidney_left+kidney_right."
+        ),
+    ],
+    image_name: Annotated[str, typer.Option(help="File name of a subject's image.")] = "ct.nii.gz",
+    missing_as_empty: Annotated[
+        bool,
+        typer.Option(
+            "--missing-as-empty",
+            help="A mask that is not there means that the organ is not in the image. Without this such a subject is "
+            "used as unlabelled.",
+        ),
+    ] = False,
+    subjects: Annotated[
+        Path | None,
+        _split_option(
+            "CSV with the columns case,subject (case: name of the folder): all cases of a patient stay on one side. "
+            "Default: every folder is a patient of its own."
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None,
+        _split_option("Share of patients for validation. Default: the split of meta.csv, else 0.2.", min=0, max=0.99),
+    ] = None,
+    test_fraction: Annotated[
+        float | None,
+        _split_option("Share of patients held out for test. Default: the split of meta.csv, else 0.", min=0, max=0.99),
+    ] = None,
+    labelled: Annotated[
+        int | None,
+        _split_option("Number of training cases used with their label, whole patients drawn. Default: all.", min=1),
+    ] = None,
+    seed: Annotated[int, _split_option("What the draws depend on. Default: 0.")] = 0,
+    link: Annotated[bool, typer.Option("--link/--copy", help="Hard-link the images instead of copying them.")] = False,
+) -> None:
+    """
+    Merge the masks of every subject to one label map, check it, divide the subjects, and write a Decathlon data list.
+
+    Where masks overlap the smaller structure stays, and the report says in how many voxels. Left out are subjects whose
+    image or mask is unreadable or duplicated, or lies on another grid, whose masks are not 0 and 1, or in which none of
+    the organs occurs.
+
+    The output gets imagesTr, labelsTr, dataset.json (with names and checksums), report.csv (one row per subject) and
+    summary.txt (names every subject that was left out, and why). It appears whole or not at all. Exit status: 1 when no
+    usable case is left or a file cannot be written, 2 when an argument does not fit.
+
+    Example: python data_scripts/prepare_totalsegmentator.py --source Totalsegmentator_dataset_v201 --output prepared
+    --organs liver,spleen,kidney_left,kidney_right,aorta --labelled 10
+    """
+    options = {
+        "validation_fraction": validation_fraction,
+        "test_fraction": test_fraction,
+        "num_labelled": labelled,
+        "seed": seed,
+    }
+    try:
+        usable = _prepare(source, output, organs, image_name, missing_as_empty, subjects, options, link)
+    except ValueError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    if not usable:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    source: Path,
+    output: Path,
+    organ_names: str,
+    image_name: str,
+    missing_as_empty: bool,
+    subjects_file: Path | None,
+    division_options: dict[str, Any],
+    link: bool,
+) -> bool:
+    """Find, merge, check, divide, write, and print the summary. Returns whether there was anything to write."""
+    from monai_proto.data.atomic_write import require_new_folder
+    from monai_proto.data.decathlon_checks import assign_subjects, check_cases
+    from monai_proto.data.decathlon_division import DecathlonDivision, divide_cases
+    from monai_proto.data.decathlon_output import report_cases, write_prepared_dataset
+    from monai_proto.data.decathlon_properties import declared_label_values, describe_dataset
+    from monai_proto.data.subject_split import read_subjects_csv
+    from monai_proto.data.totalsegmentator_folder import parse_organs, read_split, scan_totalsegmentator_folder
+    from monai_proto.data.totalsegmentator_labels import gather_subjects
+
+    progress = Console(stderr=True)
+    organs = parse_organs(organ_names)
+    root, found = scan_totalsegmentator_folder(source, organs, image_name)
+    require_new_folder(output)
+    subjects = read_subjects_csv(subjects_file) if subjects_file else {}
+    split = read_split(root / "meta.csv")
+    properties = describe_dataset({}, root.name, ["CT"], ["background", *(organ.name for organ in organs)])
+    parent = output.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as work_folder:
+        folder = gather_subjects(found, organs, Path(work_folder), split, missing_as_empty, progress)
+        check_cases(folder, 1, declared_label_values(properties), progress)
+        cases = [case for case in folder.cases if not case.problems]
+        if not any(case.label for case in cases):
+            _print_report(report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"]))
+            typer.secho("Error: no case with a usable label is left, nothing was written.", fg="red", err=True)
+            return False
+        folder.remarks += assign_subjects(cases, subjects)
+        division = divide_cases(cases, **division_options)
+        folder.remarks.append(division.describe().replace("dataset.json", "meta.csv"))
+        report = report_cases(folder, division, properties["name"])
+        write_prepared_dataset(folder, division, properties, report, output, "link" if link else "copy", progress)
+    _print_report(report)
+    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
+    typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={division.num_labelled}")
+    return True
+
+
+def _print_report(report: CaseReport) -> None:
+    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    app()
