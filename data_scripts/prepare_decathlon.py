@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from monai_proto.data.case_report import CaseReport
+from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -124,34 +123,23 @@ def main(
     if sha256 and md5:
         raise typer.BadParameter("give --sha256 or --md5, not both")
     known_hash = f"sha256:{sha256}" if sha256 else f"md5:{md5}" if md5 else None
-    try:
-        with open_decathlon_source(output, source, task, url, known_hash, download_dir, Console(stderr=True)) as (
+    download = open_decathlon_source(output, source, task, url, known_hash, download_dir, Console(stderr=True))
+    with exit_on_error(requests.RequestException), download as (root, transfer):
+        _prepare(
             root,
-            transfer,
-        ):
-            usable = _prepare(
-                root,
-                output,
-                subjects,
-                {
-                    "validation_fraction": validation_fraction,
-                    "test_fraction": test_fraction,
-                    "num_labelled": labelled,
-                    "seed": seed,
-                    "keep_order": keep_order,
-                },
-                _names(modalities),
-                _names(label_names),
-                "link" if link and transfer == "copy" else transfer,
-            )
-    except ValueError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from error
-    except (OSError, requests.RequestException) as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if not usable:
-        raise typer.Exit(1)
+            output,
+            subjects,
+            {
+                "validation_fraction": validation_fraction,
+                "test_fraction": test_fraction,
+                "num_labelled": labelled,
+                "seed": seed,
+                "keep_order": keep_order,
+            },
+            split_names(modalities),
+            split_names(label_names),
+            "link" if link and transfer == "copy" else transfer,
+        )
 
 
 def _prepare(
@@ -162,7 +150,7 @@ def _prepare(
     modalities: list[str] | None,
     label_names: list[str] | None,
     transfer: str,
-) -> bool:
+) -> None:
     """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.decathlon_checks import assign_subjects, check_cases
     from monai_proto.data.decathlon_division import DecathlonDivision, divide_cases
@@ -187,9 +175,8 @@ def _prepare(
     found = check_cases(folder, len(properties["modality"]), declared_label_values(properties), progress)
     cases = [case for case in folder.cases if not case.problems]
     if not any(case.label for case in cases):
-        _print_report(report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"]))
-        typer.secho("Error: no case with a usable label is left, nothing was written.", fg="red", err=True)
-        return False
+        report = report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"])
+        report_nothing_usable(report, "no case with a usable label")
     folder.remarks += assign_subjects(cases, subjects)
     if "labels" not in properties:
         properties["labels"] = name_label_values(found)
@@ -199,18 +186,7 @@ def _prepare(
 
     report = report_cases(folder, division, properties["name"])
     write_prepared_dataset(folder, division, properties, report, output, transfer, progress)
-    _print_report(report)
-    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
-    typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={division.num_labelled}")
-    return True
-
-
-def _print_report(report: CaseReport) -> None:
-    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",")] if text else None
+    report_written(report, output, num_labelled=division.num_labelled)
 
 
 if __name__ == "__main__":

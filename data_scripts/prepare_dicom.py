@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
+
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 _TAKEN, _SPLIT, _RUN = "What is taken", "How the cases are divided", "How it runs"
@@ -84,21 +86,20 @@ def main(
 
     Example: python data_scripts/prepare_dicom.py --source /data/export --output prepared --modality CT
     """
-    from concurrent.futures.process import BrokenProcessPool
-
     from monai.utils import OptionalImportError
 
-    try:
-        usable = _prepare(
+    hint = ". The same command goes on where this one stopped."
+    with exit_on_error(OptionalImportError, hint=hint):
+        _prepare(
             source,
             output,
             key or output.absolute().with_name(f"{output.absolute().name}_key"),
             {
                 "modality": modality,
-                "label_names": _names(labels, ","),
+                "label_names": tuple(split_names(labels)) if labels else None,
                 "keep_derived": keep_derived,
                 "min_slices": min_slices,
-                "keep_tags": _names(keep_tags, ";") or (),
+                "keep_tags": tuple(split_names(keep_tags, ";") or ()),
             },
             {
                 "validation_fraction": validation_fraction,
@@ -108,25 +109,14 @@ def main(
             },
             workers or len(os.sched_getaffinity(0)),
         )
-    except ValueError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from error
-    except BrokenProcessPool as error:
-        typer.secho(
-            "Error: a worker died, perhaps for lack of memory: try again with fewer --workers.", fg="red", err=True
-        )
-        raise typer.Exit(1) from error
-    except (OSError, OptionalImportError) as error:
-        typer.secho(f"Error: {error}. The same command goes on where this one stopped.", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if not usable:
-        raise typer.Exit(1)
 
 
 def _prepare(
     source: Path, output: Path, key: Path, taken: dict[str, Any], division: dict[str, Any], workers: int
-) -> bool:
+) -> None:
     """Scan, convert, divide, write, and print the summary. Returns whether there was anything to write."""
+    from concurrent.futures.process import BrokenProcessPool
+
     from monai_proto.data.atomic_write import require_new_folder
     from monai_proto.data.dicom_key import require_apart
     from monai_proto.data.dicom_preparation import DicomPreparation
@@ -142,21 +132,17 @@ def _prepare(
     require_tags(taken["keep_tags"])
     work = output.absolute().with_name(f".{output.absolute().name}.work")
     preparation = DicomPreparation(source.resolve(), work, DicomOptions(**taken), key, Console(stderr=True))
-    preparation.convert(workers)
+    try:
+        preparation.convert(workers)
+    except BrokenProcessPool as error:
+        raise OSError("a worker died, perhaps for lack of memory: try again with fewer --workers") from error
     preparation.divide(**division)
     title = output.absolute().name
-    Console(soft_wrap=True).print(preparation.report(title, with_files=True).summary(), markup=False, highlight=False)
+    report = preparation.report(title, with_files=True)
     if not preparation.usable:
-        typer.secho("Error: no usable series is left, nothing was written.", fg="red", err=True)
-        return False
+        report_nothing_usable(report, "no usable series")
     preparation.write(output, title)
-    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt. Key: {key}")
-    typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={preparation.division.num_labelled}")
-    return True
-
-
-def _names(text: str | None, separator: str) -> tuple[str, ...] | None:
-    return tuple(name.strip() for name in text.split(separator) if name.strip()) if text else None
+    report_written(report, output, f". Key: {key}", num_labelled=preparation.division.num_labelled)
 
 
 if __name__ == "__main__":

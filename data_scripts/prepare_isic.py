@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from monai_proto.data.case_report import CaseReport
+from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -113,11 +112,11 @@ def main(
     """
     if link and in_place:
         raise typer.BadParameter("give --link or --in-place, not both")
-    try:
-        usable = _prepare(
+    with exit_on_error():
+        _prepare(
             source,
             output,
-            {"layout": layout and layout.value, "metadata": metadata or (), "classes": _names(classes)},
+            {"layout": layout and layout.value, "metadata": metadata or (), "classes": split_names(classes)},
             {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed},
             ignore_split,
             min_size,
@@ -125,14 +124,6 @@ def main(
             workers,
             "none" if in_place else "link" if link else "copy",
         )
-    except ValueError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if not usable:
-        raise typer.Exit(1)
 
 
 def _prepare(
@@ -145,7 +136,7 @@ def _prepare(
     hash_distance: int | None,
     workers: int | None,
     transfer: str,
-) -> bool:
+) -> None:
     """Find, check, group, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.isic_checks import check_images
     from monai_proto.data.isic_division import IsicDivision, divide_isic_cases
@@ -167,24 +158,11 @@ def _prepare(
     source.remarks += group_cases(readable, hashes, None if hash_distance < 0 else hash_distance)
     cases = [case for case in readable if not case.problems]
     if not cases:
-        _print_report(report_isic_cases(source, IsicDivision(), name))
-        typer.secho("Error: no usable image is left, nothing was written.", fg="red", err=True)
-        return False
+        report_nothing_usable(report_isic_cases(source, IsicDivision(), name), "no usable image")
     division = divide_isic_cases(cases, source.classes, **division_options)
     report = report_isic_cases(source, division, name)
     write_isic_dataset(source, division, report, output, transfer, progress)
-    _print_report(report)
-    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
-    typer.echo(f"Train with dataset_dir={output.absolute()}")
-    return True
-
-
-def _print_report(report: CaseReport) -> None:
-    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",")] if text else None
+    report_written(report, output)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from monai_proto.data.case_report import CaseReport
+from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -85,16 +84,8 @@ def main(
         "num_labelled": labelled,
         "seed": seed,
     }
-    try:
-        usable = _prepare(source, output, organs, image_name, missing_as_empty, subjects, options, link)
-    except ValueError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if not usable:
-        raise typer.Exit(1)
+    with exit_on_error():
+        _prepare(source, output, organs, image_name, missing_as_empty, subjects, options, link)
 
 
 def _prepare(
@@ -106,7 +97,7 @@ def _prepare(
     subjects_file: Path | None,
     division_options: dict[str, Any],
     link: bool,
-) -> bool:
+) -> None:
     """Find, merge, check, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.atomic_write import require_new_folder
     from monai_proto.data.decathlon_checks import assign_subjects, check_cases
@@ -131,22 +122,14 @@ def _prepare(
         check_cases(folder, 1, declared_label_values(properties), progress)
         cases = [case for case in folder.cases if not case.problems]
         if not any(case.label for case in cases):
-            _print_report(report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"]))
-            typer.secho("Error: no case with a usable label is left, nothing was written.", fg="red", err=True)
-            return False
+            report = report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"])
+            report_nothing_usable(report, "no case with a usable label")
         folder.remarks += assign_subjects(cases, subjects)
         division = divide_cases(cases, **division_options)
         folder.remarks.append(division.describe().replace("dataset.json", "meta.csv"))
         report = report_cases(folder, division, properties["name"])
         write_prepared_dataset(folder, division, properties, report, output, "link" if link else "copy", progress)
-    _print_report(report)
-    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
-    typer.echo(f"Train with dataset_dir={output.absolute()} num_labelled={division.num_labelled}")
-    return True
-
-
-def _print_report(report: CaseReport) -> None:
-    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
+    report_written(report, output, num_labelled=division.num_labelled)
 
 
 if __name__ == "__main__":
