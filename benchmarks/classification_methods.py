@@ -50,9 +50,7 @@ METHODS = {
     "protoasnet": Method("preset protoasnet", _preset_head("protoasnet"), lambda _: PrototypeLoss.preset("protoasnet")),
     # one change each against "prototype"
     "attention": Method("prototype head with attention", _head(attention=True), _loss()),
-    "abstention": Method(
-        "prototype head with abstention", _head(abstention=True), _loss(abstention_scale=0.1)
-    ),
+    "abstention": Method("prototype head with abstention", _head(abstention=True), _loss(abstention_scale=0.1)),
     "top_5": Method("prototype head, mean of 5 patches", _head(top_k=5), _loss()),
     "no_auxiliary": Method(
         "prototype head, cross-entropy only",
