@@ -29,6 +29,7 @@ from monai_proto.data.dicom_series import assemble_series
 
 CORONAL = (1, 0, 0, 0, 0, -1)
 HIPPOCAMPUS = Path(__file__).parents[2] / "bundles" / "hippocampus_mri_semisupervised"
+ABDOMEN = Path(__file__).parents[2] / "bundles" / "abdomen_ct_semisupervised"
 
 
 @pytest.fixture
@@ -243,3 +244,18 @@ def test_real_hippocampus_reaches_a_valid_seg(segment, real_data_root, tmp_path,
         np.testing.assert_allclose(here, corner, atol=1e-3)
     assert image.GetSize() == mask.GetSize()
     np.testing.assert_array_equal(sitk.GetArrayFromImage(mask).T, label)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_real_jpeg2000_abdomen_through_the_ct_bundle(segment, real_data_root, tmp_path):
+    """Its weights are from phantoms: what counts is the way there and back, not the organs."""
+    source = real_data_root / "dicom" / "ct_abdomen_jpeg2000"
+    result = segment(ABDOMEN, source, overview=True)
+    assert result.exit_code == 0, result.output
+    _require_no_errors(tmp_path / "out" / "segmentation.dcm")
+    names = {"Liver": 1, "Spleen": 2, "Left kidney": 3, "Right kidney": 4, "Aorta": 5}
+    label, _ = read_segmentation(tmp_path / "out" / "segmentation.dcm", _series(source), names)
+    assert label.shape == (512, 512, 20)
+    assert (label == 1).any()
+    assert (tmp_path / "out" / "overview.png").is_file()
