@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written
+
 if TYPE_CHECKING:
     from monai_proto.data.box_annotations import BoxAnnotation
-    from monai_proto.data.case_report import CaseReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -139,17 +140,17 @@ def main(
     HAM10000/metadata.csv --output prepared
     """
     from monai_proto.data.box_options import BoxOptions
-    from monai_proto.data.slice_options import SliceOptions
+    from monai_proto.data.slice_options import SliceOptions, label_groups
 
-    try:
+    with exit_on_error():
         box_options = BoxOptions(big_margin, small_inset, jitter, components, small_placement, seed)
-        slice_options = SliceOptions(axis, slices, _label_groups(labels), min_pixels)
+        slice_options = SliceOptions(axis, slices, label_groups(labels), min_pixels)
         sources = {"masks": masks, "boxes": boxes, "coco": coco}
         given = {source: path for source, path in sources.items() if path is not None}
         if len(given) != 1:
             got = " and ".join(f"--{source}" for source in given) or "none"
             raise ValueError(f"give one of --masks, --boxes and --coco, got {got}.")
-        usable = _prepare(
+        _prepare(
             output,
             images,
             *next(iter(given.items())),
@@ -161,14 +162,6 @@ def main(
             training_masks,
             name or images.resolve().parent.name,
         )
-    except ValueError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    if not usable:
-        raise typer.Exit(1)
 
 
 def _prepare(
@@ -183,7 +176,7 @@ def _prepare(
     table: Path | None,
     training_masks: bool,
     name: str,
-) -> bool:
+) -> None:
     """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
     from monai_proto.data.box_datalist import write_box_datalist
@@ -195,9 +188,7 @@ def _prepare(
     remarks = apply_split_table(annotations, table) if table else []
     usable = [annotation for annotation in annotations if not annotation.problems]
     if not usable:
-        _print_report(report_boxes(annotations, name, remarks))
-        typer.secho("Error: no usable object is left, nothing was written.", fg="red", err=True)
-        return False
+        report_nothing_usable(report_boxes(annotations, name, remarks), "no usable object")
     remarks.append(divide_by_subject(usable, **division))
     report = report_boxes(annotations, name, remarks)
     origin = box_options.describe() if source == "masks" else {"source": source_path.name}
@@ -205,10 +196,7 @@ def _prepare(
     with new_folder_atomically(output) as folder:
         report.write(folder)
         write_box_datalist(folder, properties, usable, training_masks, final_folder=output)
-    _print_report(report)
-    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt")
-    typer.echo(f"Train with dataset_dir={output.absolute()}")
-    return True
+    report_written(report, output)
 
 
 def _annotations(
@@ -236,19 +224,6 @@ def _annotations(
         annotations = read_box_coco(source_path, pictures)
     check_pictures(annotations, progress)
     return annotations + annotations_of_unused_pictures(annotations, pictures)
-
-
-def _label_groups(text: str | None) -> tuple[tuple[int, ...], ...] | None:
-    if not text:
-        return None
-    try:
-        return tuple(tuple(int(value) for value in group.split("+")) for group in text.split(","))
-    except ValueError:
-        raise ValueError(f"labels must be integers with commas, or plus signs, between, got {text!r}.") from None
-
-
-def _print_report(report: CaseReport) -> None:
-    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)
 
 
 if __name__ == "__main__":

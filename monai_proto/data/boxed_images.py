@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Mapping
@@ -13,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from monai_proto.data.box_datalist import BOX_PARTS, BOX_TASK, read_box_datalist
+from monai_proto.data.boxed_division import datalist_task, divide_boxed_items
 from monai_proto.data.classification_datalist import load_classification_datalist
 from monai_proto.data.datalist import DATALIST_NAME
-from monai_proto.data.subject_split import draw_subjects, split_subjects
 from monai_proto.transforms.boxes_from_mask import boxes_from_mask
 
 __all__ = ["load_boxed_images"]
@@ -53,33 +52,13 @@ def load_boxed_images(
     """
     file = Path(os.path.abspath(dataset_dir))
     file = file / DATALIST_NAME if file.is_dir() else file
-    if _task(file) == BOX_TASK:
+    if datalist_task(file) == BOX_TASK:
         content = read_box_datalist(file)
         parts = {part: content[part] for part in BOX_PARTS}
     else:
         listed = load_classification_datalist(file)
         parts = {part: [_boxed(item, file, seed, jitter) for item in items] for part, items in listed.items()}
-    if not parts["validation"]:
-        parts = _with_validation(parts, validation_fraction, seed)
-    without = [item["image"] for item in parts["validation"] if not item.get("mask")]
-    if without or not parts["validation"]:
-        named = f"{len(without)} have none, such as {without[0]}" if without else "the part is empty"
-        raise ValueError(
-            f"Data list {file}: items of validation must name their mask, to score the model; {named}. Prepare the "
-            "list with masks of a few subjects (prepare_boxes.py --training-masks, or a validation part)."
-        )
-    training = _first(parts["training"], num_training, seed, file)
-    if not all(item.get("mask") for item in training):  # a batch has masks to monitor with, or has none
-        training = [{key: value for key, value in item.items() if key != "mask"} for item in training]
-    return {**parts, "training": training}
-
-
-def _task(file: Path) -> Any:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return BOX_TASK  # its reader says what is wrong
-    return content.get("task") if isinstance(content, dict) else BOX_TASK
+    return divide_boxed_items(parts, file, num_training, validation_fraction, seed)
 
 
 def _boxed(item: Mapping[str, Any], file: Path, seed: int, jitter: float) -> dict[str, Any]:
@@ -103,26 +82,3 @@ def _boxed(item: Mapping[str, Any], file: Path, seed: int, jitter: float) -> dic
         "image_id": item["image_id"],
         "patient_id": item["lesion_id"],
     }
-
-
-def _with_validation(parts: dict[str, list], fraction: float, seed: int) -> dict[str, list]:
-    """Of subjects whose images all have a mask."""
-    lacking = {item["patient_id"] for item in parts["training"] if not item.get("mask")}
-    candidates = {item["patient_id"] for item in parts["training"]} - lacking
-    if not candidates:
-        return parts
-    aside = split_subjects(candidates, {"validation": fraction}, seed)
-    return {
-        **parts,
-        "training": [item for item in parts["training"] if item["patient_id"] not in aside],
-        "validation": [item for item in parts["training"] if item["patient_id"] in aside],
-    }
-
-
-def _first(items: list[dict[str, Any]], number: int | None, seed: int, file: Path) -> list[dict[str, Any]]:
-    if number is None:
-        return items
-    if not 1 <= number <= len(items):
-        raise ValueError(f"num_training must be in 1 .. {len(items)}, the training images of {file}, got {number}.")
-    rank = {subject: place for place, subject in enumerate(draw_subjects((i["patient_id"] for i in items), seed))}
-    return sorted(items, key=lambda item: rank[item["patient_id"]])[:number]

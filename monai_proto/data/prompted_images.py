@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from monai_proto.data.boxed_images import load_boxed_images
 from monai_proto.data.datalist import DATALIST_NAME
 from monai_proto.data.picture_files import PictureFolder
+from monai_proto.data.prompt_entries import prompt_entries, read_prompts
 
 __all__ = ["list_prompted_images"]
 
@@ -41,7 +41,7 @@ def list_prompted_images(
         ValueError: when there is no image, a prompt has another form, or a named image is not there.
     """
     path = Path(path)
-    given = _prompt({"box": box, "points": points, "point_labels": point_labels}, "the arguments")
+    given = prompt_entries({"box": box, "points": points, "point_labels": point_labels}, "the arguments")
     if given and prompts is not None:
         raise ValueError("prompts must not be given together with box or points.")
     if path.is_dir() and (path / DATALIST_NAME).is_file():
@@ -61,38 +61,15 @@ def list_prompted_images(
         items = [{"image": str(path), "image_id": path.stem}]
     else:
         raise ValueError(f"{path} is neither an image nor a folder.")
-    named = {} if prompts is None else _read(Path(prompts))
+    named = {} if prompts is None else _named_prompts(Path(prompts))
     unknown = sorted(set(named) - {Path(item["image"]).name for item in items})
     if unknown:
         raise ValueError(f"prompts {prompts} names {len(unknown)} images that are not in {path}, such as {unknown[0]}.")
     return [{**item, **given, **named.get(Path(item["image"]).name, {})} for item in items]
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"prompts {file} cannot be read: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(prompt, dict) for prompt in content.values()):
+def _named_prompts(file: Path) -> dict[str, dict[str, Any]]:
+    content = read_prompts(file)
+    if not all(isinstance(prompt, dict) for prompt in content.values()):
         raise ValueError(f'prompts {file} must be {{"image name": {{"box": [x1, y1, x2, y2]}}, ...}}.')
-    return {name: _prompt(prompt, f"{file}, {name}") for name, prompt in content.items()}
-
-
-def _prompt(prompt: dict[str, Any], source: str) -> dict[str, Any]:
-    """The item's entries of one prompt."""
-    box, points, labels = (prompt.get(name) for name in ("box", "points", "point_labels"))
-    entries: dict[str, Any] = {}
-    if box is not None:
-        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
-            raise ValueError(f"{source}: box must be [x1, y1, x2, y2] with x1 < x2 and y1 < y2, got {box}.")
-        entries["prompt_boxes"] = [float(value) for value in box]
-    if labels is not None and points is None:
-        raise ValueError(f"{source}: point_labels are given without points.")
-    if points is not None:
-        labels = [1] * len(points) if labels is None else list(labels)
-        if not points or any(len(point) != 2 for point in points):
-            raise ValueError(f"{source}: points must be [[x, y], ...], got {points}.")
-        if len(labels) != len(points) or any(label not in (0, 1) for label in labels):
-            raise ValueError(f"{source}: point_labels must be 0 or 1 for each of {len(points)} points, got {labels}.")
-        entries |= {"prompt_points": [[float(x), float(y)] for x, y in points], "prompt_labels": labels}
-    return entries
+    return {name: prompt_entries(prompt, f"{file}, {name}") for name, prompt in content.items()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
 
-__all__ = ["SliceOptions"]
+__all__ = ["SliceOptions", "label_groups"]
 
 _ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
@@ -64,3 +65,33 @@ class SliceOptions:
             return [int(areas.argmax())]
         places = (np.arange(int(self.slices)) + 0.5) / int(self.slices) * len(usable)
         return np.unique(usable[places.astype(int)]).tolist()
+
+
+def label_groups(labels: str | int | Sequence[int | str] | None) -> tuple[tuple[int, ...], ...] | None:
+    """
+    Label values that are objects, as a person writes them.
+
+    Args:
+        labels: ``"1,2"`` for two objects, ``"1+2"`` for both values as one; a single value; a list of either.
+
+    Returns:
+        the values of each object; None for None or an empty text.
+
+    Raises:
+        ValueError: when they are no integers above 0.
+
+    Example::
+
+        >>> label_groups("1+2,5")
+        ((1, 2), (5,))
+    """
+    if labels is None or labels == "":
+        return None
+    text = ",".join(map(str, labels)) if isinstance(labels, list | tuple) else str(labels)
+    try:
+        groups = tuple(tuple(int(value) for value in group.split("+")) for group in text.split(","))
+    except ValueError:
+        groups = ((0,),)
+    if any(value < 1 for group in groups for value in group):
+        raise ValueError(f"labels must be integers above 0 with commas, or plus signs, between, got {text!r}.")
+    return groups

@@ -17,7 +17,7 @@ from monai_proto.data.nifti_volume import Volume, read_volume, voxel_hash
 from monai_proto.data.slice_options import SliceOptions
 from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
 
-__all__ = ["boxes_of_volumes", "find_volumes", "volume_slice"]
+__all__ = ["boxes_of_volume_pairs", "boxes_of_volumes", "find_volumes", "volume_slice"]
 
 _CHANNEL_SUFFIX = "_0000"  # nnU-Net's name of the only channel of an image
 
@@ -62,22 +62,44 @@ def boxes_of_volumes(
         one annotation an object in a slice; volumes that cannot be used come as one with problems.
     """
     label_of = {case_name(label): label for label in labels}
-    annotations: list[BoxAnnotation] = []
-    first_with: dict[str, Path] = {}
-    for image in track(images, "Making boxes", console=console, disable=console is None):
+    volumes = []
+    for image in images:
         name = case_name(image)
         label = label_of.pop(name, None) or label_of.pop(name.removesuffix(_CHANNEL_SUFFIX), None)
-        whole = BoxAnnotation(name, image, name, mask=label)
-        volumes = _read_pair(whole, first_with)
-        if volumes is None:
+        volumes.append(BoxAnnotation(name, image, name, mask=label))
+    annotations = boxes_of_volume_pairs(volumes, slice_options, box_options, console)
+    for name, label in label_of.items():
+        annotations.append(BoxAnnotation(name, None, name, mask=label, problems=["label without image"]))
+    return annotations
+
+
+def boxes_of_volume_pairs(
+    volumes: Sequence[BoxAnnotation],
+    slice_options: SliceOptions,
+    box_options: BoxOptions,
+    console: Console | None = None,
+) -> list[BoxAnnotation]:
+    """
+    Boxes of slices of volumes whose label maps are known, one volume in memory at a time.
+
+    Args:
+        volumes: one a volume, with ``case``, ``image``, ``mask`` (its label map) and ``subject``.
+        slice_options, box_options, console: see :func:`boxes_of_volumes`.
+
+    Returns:
+        one annotation an object in a slice; volumes that cannot be used come as one with problems.
+    """
+    annotations: list[BoxAnnotation] = []
+    first_with: dict[str, Path] = {}
+    for whole in track(volumes, "Making boxes", console=console, disable=console is None):
+        pair = _read_pair(whole, first_with)
+        if pair is None:
             annotations.append(whole)
             continue
-        for annotation, mask in _objects(*volumes, whole, slice_options):
+        for annotation, mask in _objects(*pair, whole, slice_options):
             annotations.append(annotation)
             if mask is not None:
                 box_options.annotate(annotation, mask)
-    for name, label in label_of.items():
-        annotations.append(BoxAnnotation(name, None, name, mask=label, problems=["label without image"]))
     return annotations
 
 
@@ -132,6 +154,7 @@ def _objects(
                 axis=axis,
                 slice_index=index,
                 label_values=group,
+                subject=whole.subject,
             )
             picture = volume_slice(image.data.reshape(image.data.shape[:3]), axis, index)
             annotation.declared_size = picture.shape

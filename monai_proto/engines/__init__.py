@@ -8,6 +8,7 @@ from monai_proto.engines.prompt_inferer import PromptInferer
 from monai_proto.engines.prototype_evaluator import PrototypeEvaluator
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
+from monai_proto.engines.volume_prompt_inferer import VolumePromptInferer
 from monai_proto.engines.weak_sam_trainer import WeakSamTrainer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PrototypeEvaluator",
     "PushReport",
     "SemiSupervisedTrainer",
+    "VolumePromptInferer",
     "WeakSamTrainer",
     "adapt_prototypes",
     "push_prototypes",

@@ -27,13 +27,13 @@ class PreparePromptBatch(PrepareBatch):
         """
         Returns:
             image, label (None where there is none), (), and ``boxes``, ``points``, ``labels`` as far as the batch has
-            ``prompt_boxes``, ``prompt_points``, ``prompt_labels``.
+            ``prompt_boxes``, ``prompt_points``, ``prompt_labels``; of volumes ``slices`` and ``axis`` too.
         """
         prepared = default_prepare_batch(batchdata, device, non_blocking, **kwargs)
         image, label = prepared if isinstance(prepared, tuple) else (prepared, None)
         prompts = {
             name: torch.as_tensor(batchdata[f"prompt_{name}"]).to(device=device, non_blocking=non_blocking)
-            for name in ("boxes", "points", "labels")
+            for name in ("boxes", "points", "labels", "slices", "axis")
             if f"prompt_{name}" in batchdata
         }
         return image, label, (), prompts

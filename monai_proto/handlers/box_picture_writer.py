@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.transforms import PadListDataCollate
 from monai.utils import Method
 
+from monai_proto.data.pad_copies_collate import PadCopiesCollate
 from monai_proto.engines.weak_sam_trainer import WeakSamTrainer
 from monai_proto.transforms.item_name import item_name
 from monai_proto.visualize.box_supervision_sheet import BoxPicture, draw_before_after, draw_box_supervision
@@ -68,7 +68,7 @@ class BoxPictureWriter:
             engine.logger.info(f"Pictures: {path}")
 
     def _pictures(self, engine: WeakSamTrainer) -> list[BoxPicture]:
-        collate = PadListDataCollate(method=Method.END)
+        collate = PadCopiesCollate(method=Method.END)
         items = [self.dataset[i] for i in range(min(self.num_images, len(self.dataset)))]
         return [_picture(engine, item, collate([item])) for item in items]
 

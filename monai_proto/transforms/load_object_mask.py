@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_proto.data.picture_files import read_mask_picture
@@ -16,7 +17,8 @@ __all__ = ["LoadObjectMaskd"]
 
 class LoadObjectMaskd(MapTransform):
     """
-    File of a mask -> float32 (1, H, W), 0 and 1. Masks of photographs are read as ``prepare_boxes.py`` reads them.
+    File of a mask -> MetaTensor (1, H, W), float32, 0 and 1. Masks of photographs are read as ``prepare_boxes.py``
+    reads them.
 
     Args:
         keys: keys of file names.
@@ -43,5 +45,7 @@ class LoadObjectMaskd(MapTransform):
                 raise ValueError(
                     f"{key} file {data[key]} must have the size (H, W) {expected} of its image, got {pixels.shape}."
                 )
-            loaded[key] = torch.as_tensor(pixels > 0, dtype=torch.float32)[None]
+            # like the image: MONAI cannot collate plain tensors with those that padding made MetaTensors
+            loaded[key] = MetaTensor(torch.as_tensor(pixels > 0, dtype=torch.float32)[None])
+            loaded[key].meta["filename_or_obj"] = str(data[key])
         return loaded

@@ -93,6 +93,7 @@ def draw_before_after(pictures: Sequence[BoxPicture], title: str, path: str | Pa
                 text = f"{_words(name)}, {word}{_overlap_text(masks[name], picture.truth)}"
                 _show(axes, picture, text, masks[name])
                 _mark_prompt(axes, picture, name)
+        _name(row[0], picture)
     _explain(figure, "big box", _BIG, "points", _POINTS, "mask", _MASK, "ground truth", _TRUTH)
     return save_figure(figure, path)
 
@@ -120,6 +121,13 @@ def _show(axes: Axes, picture: BoxPicture, caption: str, mask: np.ndarray | None
         _contour(axes, picture.truth, _TRUTH, 1.0)
     if mask is not None:
         _contour(axes, mask, _MASK, 1.4)
+
+
+def _name(axes: Axes, picture: BoxPicture) -> None:
+    """In the corner of the image, where captions leave no room."""
+    axes.text(
+        0.01, 0.02, shorten(picture.name, 40), transform=axes.transAxes, fontsize=6, color="white", parse_math=False
+    ).set_path_effects(_OUTLINE)
 
 
 def _contour(axes: Axes, mask: np.ndarray, colour: str, width: float) -> None:
