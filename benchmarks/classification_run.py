@@ -32,6 +32,7 @@ from monai_proto.metrics import (
     summarize_classification,
 )
 from monai_proto.networks.nets import PrototypeClassifier
+from monai_proto.optimizers import backbone_parameter_groups
 from monai_proto.visualize import evidence_map
 
 __all__ = ["run"]
@@ -113,7 +114,8 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
     push_loader = DataLoader(_Views(views, images.train_labels, images.train_ids, augmented=False), BATCH)
     last_epochs = LAST_LAYER_EPOCHS if method.last_layer_stage else 0
     joint_epochs = epochs - 1 if method.last_layer_stage else epochs
-    optimizer = _optimizer(network, loss)
+    groups = backbone_parameter_groups(network, loss, BACK_RATE)
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         [group["lr"] for group in optimizer.param_groups],
@@ -151,15 +153,6 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
         record["provenance_error"] = _provenance_error(network, push_loader)
         record["faithfulness"] = _faithfulness(network, images, seed)
     return record
-
-
-def _optimizer(network: nn.Module, loss: nn.Module | None) -> torch.optim.Optimizer:
-    """Two rates: the pretrained layers move slowly. The loss has a learned scale of its own."""
-    back = list(network.backbone.parameters())
-    own = {id(parameter) for parameter in back}
-    rest = [p for p in network.parameters() if id(p) not in own] + (list(loss.parameters()) if loss else [])
-    groups = [{"params": back, "lr": BACK_RATE}, {"params": [p for p in rest if p.requires_grad], "lr": LEARNING_RATE}]
-    return torch.optim.AdamW(groups, weight_decay=1e-4)
 
 
 @torch.no_grad()

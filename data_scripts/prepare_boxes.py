@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written
+from monai_proto.apps.prepare_script import exit_on_error, option, report_nothing_usable, report_written
 
 if TYPE_CHECKING:
     from monai_proto.data.box_annotations import BoxAnnotation
@@ -19,10 +19,6 @@ _SOURCE, _BOXES, _SLICES = "Where the boxes come from (one of them)", "Boxes fro
 _SPLIT = "How the objects are divided"
 
 
-def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
-    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
-
-
 @app.command()
 def main(
     output: Annotated[Path, typer.Option(help="New folder for the data list and the report.")],
@@ -31,38 +27,38 @@ def main(
     ],
     masks: Annotated[
         Path | None,
-        _option("Folder of masks or of NIfTI label maps, named like the images: boxes are made from them.", _SOURCE),
+        option("Folder of masks or of NIfTI label maps, named like the images: boxes are made from them.", _SOURCE),
     ] = None,
     boxes: Annotated[
         Path | None,
-        _option("CSV with the columns image,[object,]small_x1,small_y1,small_x2,small_y2,big_x1,...,big_y2.", _SOURCE),
+        option("CSV with the columns image,[object,]small_x1,small_y1,small_x2,small_y2,big_x1,...,big_y2.", _SOURCE),
     ] = None,
     coco: Annotated[
         Path | None,
-        _option(
+        option(
             "COCO JSON with two annotations an object, of the categories (or attribute box) small and big.", _SOURCE
         ),
     ] = None,
     inclusive_corners: Annotated[
         bool,
-        _option(
+        option(
             "x2 and y2 of the CSV are the last pixel of a box. Default: they are its edge, one further.",
             _SOURCE,
             "--inclusive-corners",
         ),
     ] = False,
     big_margin: Annotated[
-        float, _option("Distance of the big box, as a share of the object's side. Default: 0.15.", _BOXES)
+        float, option("Distance of the big box, as a share of the object's side. Default: 0.15.", _BOXES)
     ] = 0.15,
     small_inset: Annotated[
-        float, _option("Distance of the small box inwards, as a share of the side. Default: 0.2.", _BOXES)
+        float, option("Distance of the small box inwards, as a share of the side. Default: 0.2.", _BOXES)
     ] = 0.2,
     jitter: Annotated[
-        float, _option("Every side is moved by up to this share at random, as by hand. Default: 0.05.", _BOXES)
+        float, option("Every side is moved by up to this share at random, as by hand. Default: 0.05.", _BOXES)
     ] = 0.05,
     components: Annotated[
         str,
-        _option(
+        option(
             "When a mask shows several parts: one leaves it out, largest takes the largest, all takes them as one "
             "object. Default: one.",
             _BOXES,
@@ -70,32 +66,33 @@ def main(
     ] = "one",
     small_placement: Annotated[
         str,
-        _option(
+        option(
             "inset: in the middle of the object's bounding box; inscribed: the largest square that is all object, for "
             "bent objects. Default: inset.",
             _BOXES,
         ),
     ] = "inset",
     axis: Annotated[
-        str, _option("axial, coronal or sagittal by the affine, or a voxel axis 0, 1, 2. Default: axial.", _SLICES)
+        str, option("axial, coronal or sagittal by the affine, or a voxel axis 0, 1, 2. Default: axial.", _SLICES)
     ] = "axial",
     slices: Annotated[
-        str, _option("Of every object: largest, all, or a number of slices, evenly spread. Default: largest.", _SLICES)
+        str,
+        option("Of every object: largest, all, or a number of slices, evenly spread. Default: largest.", _SLICES),
     ] = "largest",
     labels: Annotated[
         str | None,
-        _option(
+        option(
             "Label values, such as 1,2; values that are one object together with a plus: 1+2. Default: every value "
             "found, each as an object of its own.",
             _SLICES,
         ),
     ] = None,
     min_pixels: Annotated[
-        int, _option("Least area of an object in a slice, in pixels. Default: 25.", _SLICES, min=1)
+        int, option("Least area of an object in a slice, in pixels. Default: 25.", _SLICES, min=1)
     ] = 25,
     table: Annotated[
         Path | None,
-        _option(
+        option(
             "CSV with a column image_id (or case), and lesion_id (or patient_id, subject) and/or split (train, val, "
             "test): a subject's images stay on one side.",
             _SPLIT,
@@ -103,15 +100,13 @@ def main(
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        _option(
-            "Share of subjects for validation. Default: the split of the table, else 0.2.", _SPLIT, min=0, max=0.99
-        ),
+        option("Share of subjects for validation. Default: the split of the table, else 0.2.", _SPLIT, min=0, max=0.99),
     ] = None,
     test_fraction: Annotated[
         float | None,
-        _option("Share of subjects for test. Default: the split of the table, else 0.", _SPLIT, min=0, max=0.99),
+        option("Share of subjects for test. Default: the split of the table, else 0.", _SPLIT, min=0, max=0.99),
     ] = None,
-    seed: Annotated[int, _option("What the draw of subjects and the jitter depend on. Default: 0.", _SPLIT)] = 0,
+    seed: Annotated[int, option("What the draw of subjects and the jitter depend on. Default: 0.", _SPLIT)] = 0,
     training_masks: Annotated[
         bool,
         typer.Option(

@@ -8,15 +8,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
+from monai_proto.apps.prepare_script import (
+    exit_on_error,
+    option,
+    report_nothing_usable,
+    report_written,
+    split_names,
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 _SOURCE, _SPLIT, _CONTENT = "Where the data comes from", "How the cases are divided", "What the data is"
-
-
-def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
-    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
 
 
 @app.command()
@@ -30,21 +32,22 @@ def main(
     ],
     source: Annotated[
         Path | None,
-        _option(
+        option(
             "A folder with imagesTr/labelsTr or images/labels, or a tar file of one. With --task: the folder of a "
             "local mirror that holds the task as a folder or as a tar file.",
             _SOURCE,
         ),
     ] = None,
     task: Annotated[
-        str | None, _option("A Decathlon task, such as Task04_Hippocampus: its address and MD5 are known.", _SOURCE)
+        str | None,
+        option("A Decathlon task, such as Task04_Hippocampus: its address and MD5 are known.", _SOURCE),
     ] = None,
-    url: Annotated[str | None, _option("Address of a tar file; needs --sha256 or --md5.", _SOURCE)] = None,
-    sha256: Annotated[str | None, _option("Hash that the tar file must have.", _SOURCE)] = None,
-    md5: Annotated[str | None, _option("Hash that the tar file must have.", _SOURCE)] = None,
+    url: Annotated[str | None, option("Address of a tar file; needs --sha256 or --md5.", _SOURCE)] = None,
+    sha256: Annotated[str | None, option("Hash that the tar file must have.", _SOURCE)] = None,
+    md5: Annotated[str | None, option("Hash that the tar file must have.", _SOURCE)] = None,
     download_dir: Annotated[
         Path | None,
-        _option(
+        option(
             "Where a downloaded tar file is kept, as is a part of one: the same command again goes on there. "
             "Default: the folder that --output is in.",
             _SOURCE,
@@ -52,7 +55,7 @@ def main(
     ] = None,
     subjects: Annotated[
         Path | None,
-        _option(
+        option(
             "CSV with the columns case,subject (case: file name without .nii.gz): all cases of a subject stay on one "
             "side. Default: subjects.csv in the source folder, where there is one.",
             _SPLIT,
@@ -60,38 +63,36 @@ def main(
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        _option(
+        option(
             "Share of subjects for validation. Default: the split of dataset.json, else 0.2.", _SPLIT, min=0, max=0.99
         ),
     ] = None,
     test_fraction: Annotated[
         float | None,
-        _option(
+        option(
             "Share of subjects held out for test. Default: the split of dataset.json, else 0.", _SPLIT, min=0, max=0.99
         ),
     ] = None,
     labelled: Annotated[
         int | None,
-        _option(
+        option(
             "Number of training cases used with their label, drawn by whole subjects; they come first in the list. "
             "Default: all.",
             _SPLIT,
             min=1,
         ),
     ] = None,
-    seed: Annotated[int, _option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
+    seed: Annotated[int, option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
     keep_order: Annotated[
         bool,
-        _option(
-            "Take the first --labelled cases in the order of dataset.json, without a draw.", _SPLIT, "--keep-order"
-        ),
+        option("Take the first --labelled cases in the order of dataset.json, without a draw.", _SPLIT, "--keep-order"),
     ] = False,
     modalities: Annotated[
-        str | None, _option("Names of the channels, such as FLAIR,T1w. Default: those of dataset.json.", _CONTENT)
+        str | None, option("Names of the channels, such as FLAIR,T1w. Default: those of dataset.json.", _CONTENT)
     ] = None,
     label_names: Annotated[
         str | None,
-        _option(
+        option(
             "Names of the label values 0,1,..., such as background,liver,tumour. Default: those of dataset.json, else "
             "whatever values are found.",
             _CONTENT,

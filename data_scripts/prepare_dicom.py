@@ -9,15 +9,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
+from monai_proto.apps.prepare_script import (
+    exit_on_error,
+    option,
+    report_nothing_usable,
+    report_written,
+    split_names,
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 _TAKEN, _SPLIT, _RUN = "What is taken", "How the cases are divided", "How it runs"
-
-
-def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
-    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
 
 
 @app.command()
@@ -33,44 +35,44 @@ def main(
             show_default=False,
         ),
     ] = None,
-    modality: Annotated[str | None, _option("Series of one modality only, such as CT or MR.", _TAKEN)] = None,
+    modality: Annotated[str | None, option("Series of one modality only, such as CT or MR.", _TAKEN)] = None,
     labels: Annotated[
         str | None,
-        _option(
+        option(
             "Structures to take from RTSTRUCT and SEG, in the order of the label values 1,2,..., such as "
             "liver,spleen. Default: all, by name.",
             _TAKEN,
         ),
     ] = None,
     keep_derived: Annotated[
-        bool, _option("Take images that were computed from others (ImageType DERIVED).", _TAKEN, "--keep-derived")
+        bool, option("Take images that were computed from others (ImageType DERIVED).", _TAKEN, "--keep-derived")
     ] = False,
-    min_slices: Annotated[int, _option("Slices that a series must have. Default: 2.", _TAKEN, min=2)] = 2,
+    min_slices: Annotated[int, option("Slices that a series must have. Default: 2.", _TAKEN, min=2)] = 2,
     keep_tags: Annotated[
         str | None,
-        _option(
+        option(
             "DICOM values to carry over into the data list, as keywords or tags: PatientSex;PatientAge;0019,100A. "
             "Default: none.",
             _TAKEN,
         ),
     ] = None,
     validation_fraction: Annotated[
-        float | None, _option("Share of patients for validation. Default: 0.2.", _SPLIT, min=0, max=0.99)
+        float | None, option("Share of patients for validation. Default: 0.2.", _SPLIT, min=0, max=0.99)
     ] = None,
     test_fraction: Annotated[
-        float | None, _option("Share of patients held out for test. Default: 0.", _SPLIT, min=0, max=0.99)
+        float | None, option("Share of patients held out for test. Default: 0.", _SPLIT, min=0, max=0.99)
     ] = None,
     labelled: Annotated[
         int | None,
-        _option(
+        option(
             "Number of training cases used with their label, drawn by whole patients; they come first in the list. "
             "Default: all.",
             _SPLIT,
             min=1,
         ),
     ] = None,
-    seed: Annotated[int, _option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
-    workers: Annotated[int | None, _option("Processes that convert series. Default: one a core.", _RUN, min=1)] = None,
+    seed: Annotated[int, option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
+    workers: Annotated[int | None, option("Processes that convert series. Default: one a core.", _RUN, min=1)] = None,
 ) -> None:
     """
     Convert every usable series to NIfTI, divide by patient, and write a Decathlon data list.

@@ -9,7 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
+from monai_proto.apps.prepare_script import (
+    exit_on_error,
+    option,
+    report_nothing_usable,
+    report_written,
+    split_names,
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -22,10 +28,6 @@ class Layout(str, Enum):
     ham10000 = "ham10000"
     isic = "isic"
     folders = "folders"
-
-
-def _option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
-    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
 
 
 @app.command()
@@ -46,14 +48,14 @@ def main(
             "copy nothing."
         ),
     ],
-    layout: Annotated[Layout | None, _option("Default: by the columns of the tables.", _SOURCE)] = None,
+    layout: Annotated[Layout | None, option("Default: by the columns of the tables.", _SOURCE)] = None,
     metadata: Annotated[
         list[Path] | None,
-        _option("Table to read, may be repeated. Default: all tables of a known kind in the source.", _SOURCE),
+        option("Table to read, may be repeated. Default: all tables of a known kind in the source.", _SOURCE),
     ] = None,
     classes: Annotated[
         str | None,
-        _option(
+        option(
             "Names of the classes in the order of their labels 0, 1, ..., such as akiec,bcc,bkl,df,mel,nv,vasc; images "
             "of others are left out. Default: those that occur, of HAM10000 by name, of ISIC in the order of columns.",
             _SOURCE,
@@ -61,7 +63,7 @@ def main(
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        _option(
+        option(
             "Share of the images of each class for validation, by whole lesions; of the training part, where the "
             "source gives a split. Default: the validation part of the source, else 0.2.",
             _SPLIT,
@@ -71,25 +73,25 @@ def main(
     ] = None,
     test_fraction: Annotated[
         float | None,
-        _option("The same for test. Default: the test part of the source, else 0.", _SPLIT, min=0, max=0.99),
+        option("The same for test. Default: the test part of the source, else 0.", _SPLIT, min=0, max=0.99),
     ] = None,
-    seed: Annotated[int, _option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
+    seed: Annotated[int, option("What the draws depend on. Default: 0.", _SPLIT)] = 0,
     ignore_split: Annotated[
-        bool, _option("Draw a new split, whatever split the source gives.", _SPLIT, "--ignore-split")
+        bool, option("Draw a new split, whatever split the source gives.", _SPLIT, "--ignore-split")
     ] = False,
     min_size: Annotated[
-        int, _option("Pixels that width and height must have at least. Default: 32.", _CHECK, min=1)
+        int, option("Pixels that width and height must have at least. Default: 32.", _CHECK, min=1)
     ] = 32,
     hash_distance: Annotated[
         int | None,
-        _option(
+        option(
             "Bits of 256 of the perceptual hash in which near-duplicates may differ; -1 looks for none. Default: 34.",
             _CHECK,
             min=-1,
             max=255,
         ),
     ] = None,
-    workers: Annotated[int | None, _option("Threads that read images. Default: one a core.", _CHECK, min=1)] = None,
+    workers: Annotated[int | None, option("Threads that read images. Default: one a core.", _CHECK, min=1)] = None,
     link: Annotated[
         bool, typer.Option("--link/--copy", help="Hard-link the files of included images instead of copying them.")
     ] = False,

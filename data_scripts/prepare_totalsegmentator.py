@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -9,15 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written
+from monai_proto.apps.prepare_script import exit_on_error, option, report_nothing_usable, report_written
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 _SPLIT = "How the subjects are divided"
 
 
-def _split_option(help: str, **limits: Any) -> Any:
-    return typer.Option(help=help, rich_help_panel=_SPLIT, show_default=False, **limits)
+_split_option = partial(option, panel=_SPLIT)
 
 
 @app.command()

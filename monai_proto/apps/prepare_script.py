@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +13,12 @@ from rich.console import Console
 if TYPE_CHECKING:  # the scripts' --help is not to wait for torch
     from monai_proto.data.case_report import CaseReport
 
-__all__ = ["exit_on_error", "report_nothing_usable", "report_written", "split_names"]
+__all__ = ["exit_on_error", "option", "report_nothing_usable", "report_written", "split_names"]
+
+
+def option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
+    """An option of a script, under a heading of its ``--help``; what it says of the default stands in ``help``."""
+    return typer.Option(*flags, help=help, rich_help_panel=panel, show_default=False, **limits)
 
 
 @contextmanager

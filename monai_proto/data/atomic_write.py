@@ -1,4 +1,4 @@
-"""Writes a text file or a folder whole or not at all."""
+"""Writes a file or a folder whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,28 +8,40 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["new_folder_atomically", "require_new_folder", "write_text_atomically"]
+__all__ = ["new_file_atomically", "new_folder_atomically", "require_new_folder", "write_text_atomically"]
 
 
-def write_text_atomically(file: str | os.PathLike, text: str) -> None:
+@contextmanager
+def new_file_atomically(file: str | os.PathLike) -> Iterator[BinaryIO]:
     """
-    Write UTF-8 text beside ``file`` first and rename it into place, so that a reader sees the old file or the new one.
+    A binary stream to a file beside ``file``, which is renamed into place when the ``with`` block ends, so that a
+    reader sees the old file or the new one; it is removed when the block ends with an exception.
 
     Args:
         file: file to write or replace; its folder must exist.
-        text: what it holds; line ends are written as they are.
     """
     file = Path(file)
     partial = _partial_name(file)
     try:
-        with open(partial, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with open(partial, "wb") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text_atomically(file: str | os.PathLike, text: str) -> None:
+    """
+    Args:
+        file: file to write or replace, see :func:`new_file_atomically`.
+        text: what it holds, in UTF-8; line ends are written as they are.
+    """
+    with new_file_atomically(file) as stream:
+        stream.write(text.encode("utf-8"))
 
 
 @contextmanager

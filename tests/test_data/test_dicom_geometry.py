@@ -55,7 +55,8 @@ def test_gantry_tilt_and_mixed_orientations_are_named():
 
 
 def test_positions_rounded_by_the_header_are_still_regular():
-    _stack([(0, 0, round(index * 0.6667, 2)) for index in range(40)])
+    stack = _stack([(0, 0, round(index * 0.6667, 2)) for index in range(40)])
+    assert abs(stack.affine[2, 2]) == pytest.approx(0.6667, abs=1e-3)
 
 
 @settings(max_examples=30, deadline=None)

@@ -75,7 +75,11 @@ def test_flipped_byte_in_gzip_is_unreadable(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("case.nii.gz", b"no gzip at all"), ("case.nii.gz", gzip.compress(b"no NIfTI" * 100)), ("case.nii", b"\0" * 400)],
+    [
+        ("case.nii.gz", b"no gzip at all"),
+        ("case.nii.gz", gzip.compress(b"no NIfTI" * 100, mtime=0)),
+        ("case.nii", b"\0" * 400),
+    ],
 )
 def test_what_is_no_nifti_is_unreadable(tmp_path, name: str, content: bytes) -> None:
     file = tmp_path / name

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from monai_proto.data.atomic_write import write_text_atomically
+from monai_proto.data.atomic_write import new_file_atomically, write_text_atomically
 
 __all__ = ["NodeFolders"]
 
@@ -95,16 +95,8 @@ def _is_uid(text: str) -> bool:
 
 
 def _store(file: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    partial = file.with_name(f".{secrets.token_hex(4)}.partial")
-    try:
-        with open(partial, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.rename(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file_atomically(file) as stream:
+        stream.write(content)
 
 
 def _free_name(file: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 import monai_proto
 from monai_proto.apps.dicom.segments import SIDE_CODES, Segment
+from monai_proto.data.atomic_write import new_file_atomically
 from monai_proto.data.dicom_header import complete_uids
 from monai_proto.data.dicom_packages import dicom_package
 from monai_proto.data.dicom_series import DicomSeries
@@ -101,7 +101,9 @@ def write_segmentation(
             content_label="SEGMENTATION",
             content_description=algorithm.description[:64],
         )
-        return _save(dataset, Path(file))
+        with new_file_atomically(file) as stream:
+            dataset.save_as(stream)
+        return Path(file)
 
 
 def _sources(series: DicomSeries) -> list[Dataset]:
@@ -153,16 +155,3 @@ def _descriptions(segments: Sequence[Segment], algorithm: Algorithm) -> list:
             ]
         descriptions.append(description)
     return descriptions
-
-
-def _save(dataset: Dataset, file: Path) -> Path:
-    partial = file.with_name(f".{secrets.token_hex(4)}.partial.dcm")
-    try:
-        with open(partial, "wb") as stream:
-            dataset.save_as(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
-    return file
