@@ -24,6 +24,9 @@ from monai_proto.data.prefix_cache import PrefixCache
 from monai_proto.data.prompted_images import list_prompted_images
 from monai_proto.data.prompted_volumes import list_prompted_volumes
 from monai_proto.data.source_images import SourceImages
+from monai_proto.data.study_score import StudyScore
+from monai_proto.data.study_score_cache import StudyFailure, StudyScoreCache, file_stamp
+from monai_proto.data.study_selection import SelectionWeights, StudyChoice, StudyReasons, select_study
 from monai_proto.data.two_stream_dataloader import TwoStreamDataLoader
 from monai_proto.data.two_stream_sampler import TwoStreamBatchSampler
 from monai_proto.data.volume_slices import volume_slice
@@ -33,11 +36,18 @@ __all__ = [
     "MaskPictureWriter",
     "PadCopiesCollate",
     "PrefixCache",
+    "SelectionWeights",
     "SourceImages",
+    "StudyChoice",
+    "StudyFailure",
+    "StudyReasons",
+    "StudyScore",
+    "StudyScoreCache",
     "TwoStreamBatchSampler",
     "TwoStreamDataLoader",
     "class_counts",
     "class_names",
+    "file_stamp",
     "list_images",
     "list_photographs",
     "list_prompted_images",
@@ -51,6 +61,7 @@ __all__ = [
     "read_color_image",
     "read_datalist",
     "sampling_weights",
+    "select_study",
     "volume_slice",
     "write_box_datalist",
     "write_classification_datalist",

@@ -7,7 +7,9 @@ from monai_proto.engines.prepare_prompt_batch import PreparePromptBatch
 from monai_proto.engines.prompt_inferer import PromptInferer
 from monai_proto.engines.prototype_evaluator import PrototypeEvaluator
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
+from monai_proto.engines.score_studies import StudyScores, score_studies
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
+from monai_proto.engines.study_scorer import StudyScorer
 from monai_proto.engines.volume_prompt_inferer import VolumePromptInferer
 from monai_proto.engines.weak_sam_trainer import WeakSamTrainer
 
@@ -20,8 +22,11 @@ __all__ = [
     "PrototypeEvaluator",
     "PushReport",
     "SemiSupervisedTrainer",
+    "StudyScorer",
+    "StudyScores",
     "VolumePromptInferer",
     "WeakSamTrainer",
     "adapt_prototypes",
     "push_prototypes",
+    "score_studies",
 ]

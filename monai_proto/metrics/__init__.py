@@ -1,4 +1,4 @@
-"""Metrics of classifiers that say how sure they are: pure functions of tensors, and what an engine needs of them."""
+"""Metrics of classifiers that say how sure they are, and scores of studies without a label."""
 
 from monai_proto.metrics.balanced_accuracy import BalancedAccuracy, balanced_accuracy
 from monai_proto.metrics.calibration import ReliabilityCurve, expected_calibration_error, reliability_curve
@@ -8,6 +8,13 @@ from monai_proto.metrics.macro_auroc import class_aurocs, macro_auroc
 from monai_proto.metrics.occlusion import hide_patches, occlusion_drops, shifted_region, strongest_patches
 from monai_proto.metrics.risk_coverage import area_under_risk_coverage, risk_coverage_curve
 from monai_proto.metrics.selective_balanced_accuracy import SelectiveBalancedAccuracy, selective_balanced_accuracy
+from monai_proto.metrics.study_score import (
+    class_feature_means,
+    embedding_distances,
+    foreground_entropy,
+    prototype_distances,
+)
+from monai_proto.metrics.thumbnail_embedding import thumbnail_embedding
 
 __all__ = [
     "BalancedAccuracy",
@@ -17,15 +24,20 @@ __all__ = [
     "area_under_risk_coverage",
     "balanced_accuracy",
     "class_aurocs",
+    "class_feature_means",
     "confusion_matrix",
+    "embedding_distances",
     "expected_calibration_error",
+    "foreground_entropy",
     "hide_patches",
     "macro_auroc",
     "occlusion_drops",
+    "prototype_distances",
     "reliability_curve",
     "risk_coverage_curve",
     "selective_balanced_accuracy",
     "shifted_region",
     "strongest_patches",
     "summarize_classification",
+    "thumbnail_embedding",
 ]

@@ -78,7 +78,9 @@ def trained(phantoms, tmp_path_factory) -> Path:
 def test_training_leaves_checkpoints_logs_and_the_names_of_the_classes(trained):
     best = torch.load(trained / "model.pt", weights_only=True)
     last = torch.load(trained / "last.pt", weights_only=True)
-    assert set(best) == set(last["teacher"])
+    assert set(best["model"]) == set(last["teacher"])
+    assert best["bank"]["rows"].shape == last["bank"]["rows"].shape
+    assert best["bank"]["counts"].sum() > 0
     assert last["trainer"]["iteration"] == 4
     assert last["bank"]["rows"].shape == (6, 32, 32)
     assert list((trained / "log").glob("events.out.tfevents*"))
