@@ -24,7 +24,7 @@ from monai.transforms import (
 from monai_proto.data import read_datalist
 from monai_proto.transforms import CheckLabeld, LoadVolumesd
 
-__all__ = ["TASKS", "SegmentationTask", "Split", "load_split"]
+__all__ = ["TASKS", "SegmentationTask", "Split", "augmentation", "load_split", "load_volumes"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,34 @@ def load_split(task: SegmentationTask, num_labelled: int | None, seed: int) -> S
     Raises:
         ValueError: when MONAI_PROTO_DATA is not set.
     """
+    training, validation = _items(task)
+    chosen = _labelled_indices(training, num_labelled, seed if task.draw_labelled else None)
+    volumes = _loaded(training, task)
+    labelled = [volumes[i] for i in chosen]
+    rest = range(len(training)) if num_labelled is None else [i for i in range(len(training)) if i not in set(chosen)]
+    return Split(
+        labelled=Dataset(labelled, augmentation(task, ("image", "label"))),
+        unlabelled=Dataset([{"image": volumes[i]["image"]} for i in rest], augmentation(task, ("image",))),
+        validation=_loaded(validation, task),
+        labelled_names=[Path(training[i]["image"]).name for i in chosen],
+    )
+
+
+def load_volumes(task: SegmentationTask) -> tuple[list[dict], list[dict], list[str]]:
+    """
+    Returns:
+        loaded, normalised volumes with labels of the training and of the validation cases, and the file names of the
+        training cases.
+
+    Raises:
+        ValueError: when MONAI_PROTO_DATA is not set.
+    """
+    training, validation = _items(task)
+    return _loaded(training, task), _loaded(validation, task), [Path(item["image"]).name for item in training]
+
+
+def _items(task: SegmentationTask) -> tuple[list[dict], list[dict]]:
+    """Training and validation part of the data list."""
     root = os.environ.get("MONAI_PROTO_DATA")
     if not root:
         raise ValueError("MONAI_PROTO_DATA must point at the folder of development data.")
@@ -82,17 +110,12 @@ def load_split(task: SegmentationTask, num_labelled: int | None, seed: int) -> S
     training, validation = datalist["training"], datalist["validation"]
     if task.validation_tail:
         training, validation = training[: -task.validation_tail], training[-task.validation_tail :]
-    chosen = _labelled_indices(training, num_labelled, seed if task.draw_labelled else None)
+    return training, validation
+
+
+def _loaded(items: list[dict], task: SegmentationTask) -> list[dict]:
     load = _preprocessing(task)
-    volumes = [load({"image": item["image"], "label": item["label"]}) for item in training]
-    labelled = [volumes[i] for i in chosen]
-    rest = range(len(training)) if num_labelled is None else [i for i in range(len(training)) if i not in set(chosen)]
-    return Split(
-        labelled=Dataset(labelled, augmentation(task, ("image", "label"))),
-        unlabelled=Dataset([{"image": volumes[i]["image"]} for i in rest], augmentation(task, ("image",))),
-        validation=[load({"image": item["image"], "label": item["label"]}) for item in validation],
-        labelled_names=[Path(training[i]["image"]).name for i in chosen],
-    )
+    return [load({"image": item["image"], "label": item["label"]}) for item in items]
 
 
 def augmentation(task: SegmentationTask, keys: tuple[str, ...]) -> Compose:
