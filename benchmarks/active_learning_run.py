@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +20,17 @@ from monai.metrics import compute_dice
 from monai.networks.nets import UNet
 from monai.networks.utils import one_hot
 from monai.utils import set_determinism
-from torch import nn
 
 from benchmarks.active_learning_strategies import STRATEGIES, Strategy
 from benchmarks.segmentation_data import TASKS, SegmentationTask, augmentation, load_volumes
 from benchmarks.segmentation_methods import FEATURE_DIM, METHODS
 from benchmarks.segmentation_run import EMA_DECAY, LEARNING_RATE
 from monai_proto.data import StudyScore, TwoStreamDataLoader, select_study
+from monai_proto.data.atomic_write import new_file_atomically
+from monai_proto.data.safe_file_name import safe_file_name
 from monai_proto.engines import SemiSupervisedTrainer, StudyScorer
 from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler
+from monai_proto.handlers.named_checkpoint_loader import load_named_checkpoint
 from monai_proto.metrics import thumbnail_embedding
 from monai_proto.networks.nets import ProjectedSegmentationNet
 from monai_proto.optimizers import selector_parameter_groups
@@ -32,8 +38,6 @@ from monai_proto.optimizers import selector_parameter_groups
 __all__ = ["run"]
 
 EPOCHS = 10  # of a round: the ramp-up takes the first four
-# one window for most of the volumes
-WINDOW = SlidingWindowInferer((48, 64, 48), sw_batch_size=1, overlap=0.25)
 
 
 def run(
@@ -68,9 +72,11 @@ def run(
         chosen = annotator.choose(model if number else None)
         round_length = round_steps if number else first_steps
         labelled, unlabelled = annotator.divided()
-        model.train(labelled, unlabelled, round_length, seed=1000 * seed + number)
+        with _kept_first_round(model, None if number else f"{task_name} {names[chosen]} {seed} {first_steps}") as known:
+            if not known:
+                model.train(labelled, unlabelled, round_length, seed=1000 * seed + number)
         steps += round_length
-        dice = _dice(model.teacher, validation, task)
+        dice = _dice(model, validation)
         curve.append({"labels": number + 1, "added": names[chosen], "steps": steps, "dice": dice})
     return {
         "task": task_name,
@@ -82,6 +88,26 @@ def run(
         "curve": curve,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+@contextmanager
+def _kept_first_round(model: _Model, key: str | None) -> Iterator[bool]:
+    """
+    Whether the model of a first round was made already: several strategies start with the same study. It is kept in the
+    system's temporary folder; remove it after changes of the training.
+    """
+    file = Path(tempfile.gettempdir()) / "monai_proto_active_learning" / f"{safe_file_name(key or '')}.pt"
+    parts = {"teacher": model.teacher, "bank": model.bank}
+    if key is None or not file.is_file():
+        yield False
+        parts["bank"] = model.bank
+        if key is not None:
+            file.parent.mkdir(exist_ok=True)
+            with new_file_atomically(file) as stream:
+                torch.save({name: part.state_dict() for name, part in parts.items()}, stream)
+        return
+    load_named_checkpoint(file, parts)
+    yield True
 
 
 class _Annotator:
@@ -115,7 +141,7 @@ class _Annotator:
         if model is None:
             scores = {n: StudyScore(thumbnail_embedding(v["image"])) for n, v in self._named()}
         else:
-            scorer = StudyScorer(model.teacher, WINDOW, model.bank, amp=True)
+            scorer = StudyScorer(model.teacher, model.inferer, model.bank, amp=True, embedding=self.strategy.embedding)
             scores = {n: scorer(v["image"], n) for n, v in self._named()}
         known = [scores.pop(self.names[index]).embedding for index in self.labelled]
         return self.names.index(select_study(scores, known, known[-1:], **self.strategy.options).study_id)
@@ -132,11 +158,12 @@ class _Model:
         self.teacher = ProjectedSegmentationNet(
             UNet(3, 1, task.num_classes, (16, 32, 64, 128), (2, 2, 2), num_res_units=2), FEATURE_DIM
         ).to(memory_format=torch.channels_last_3d)
-        parts = METHODS["ours"].trainer_parts(task.num_classes)
-        self.bank = parts["bank"]
+        self.bank = METHODS["ours"].trainer_parts(task.num_classes)["bank"]
+        self.inferer = SlidingWindowInferer(task.patch_size, sw_batch_size=4, overlap=0.25)
 
     def train(self, labelled: list[dict], unlabelled: list[dict], steps: int, seed: int) -> None:
-        """A training from the weights that are there."""
+        """A training from the weights that are there; a function of them, the volumes and the seed alone."""
+        set_determinism(seed)
         network = copy.deepcopy(self.teacher).requires_grad_(True)
         parts = METHODS["ours"].trainer_parts(self.task.num_classes)
         self.bank = parts["bank"]
@@ -175,13 +202,14 @@ class _Model:
 
 
 @torch.no_grad()
-def _dice(network: nn.Module, volumes: list[dict], task: SegmentationTask) -> list[float]:
+def _dice(model: _Model, volumes: list[dict]) -> list[float]:
     """Mean Dice of each class over whole volumes."""
-    network.eval()
+    model.teacher.eval()
+    num_classes = model.task.num_classes
     scores = []
     for volume in volumes:
         with torch.autocast("cpu"):
-            logits = WINDOW(volume["image"].unsqueeze(0), lambda images: network(images).float())
-        prediction = one_hot(logits.argmax(1, keepdim=True), task.num_classes)
-        scores.append(compute_dice(prediction, one_hot(volume["label"].unsqueeze(0), task.num_classes)))
+            logits = model.inferer(volume["image"].unsqueeze(0), lambda images: model.teacher(images).float())
+        prediction = one_hot(logits.argmax(1, keepdim=True), num_classes)
+        scores.append(compute_dice(prediction, one_hot(volume["label"].unsqueeze(0), num_classes)))
     return torch.cat(scores)[:, 1:].nanmean(0).tolist()

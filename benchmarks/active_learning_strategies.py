@@ -19,6 +19,7 @@ class Strategy:
         duplicate_share: of ``select_study``; None for its default.
         typical_start: whether the first study is the medoid of the thumbnails, as in the app before there is a model;
             else it is the one that "random" starts with.
+        embedding: of ``StudyScorer``.
     """
 
     title: str
@@ -26,6 +27,7 @@ class Strategy:
     weights: SelectionWeights | None = None
     duplicate_share: float | None = None
     typical_start: bool = True
+    embedding: str = "image"
 
     @property
     def options(self) -> dict:
@@ -47,6 +49,7 @@ ABLATIONS = {
     "uncertainty": Strategy("uncertainty only", weights=SelectionWeights(0, 1, 0, 0), duplicate_share=0),
     "distance": Strategy("prototype distance only", weights=SelectionWeights(1, 0, 0, 0), duplicate_share=0),
     "coverage": Strategy("coverage only", weights=SelectionWeights(0, 0, 1, 0)),
+    "features": Strategy("ours, embedding of the features", embedding="features"),
     "novelty": Strategy("novelty only", weights=SelectionWeights(0, 0, 0, 1)),
 }
 

@@ -32,7 +32,7 @@ class SelectionWeights:
         ValueError: when a weight is negative or all are zero.
     """
 
-    prototype_distance: float = 1.0
+    prototype_distance: float = 0.5
     uncertainty: float = 1.0
     coverage: float = 2.0
     novelty: float = 0.0
@@ -83,7 +83,7 @@ def select_study(
     labelled: Sequence[torch.Tensor] = (),
     recent: Sequence[torch.Tensor] = (),
     weights: SelectionWeights | None = None,
-    duplicate_share: float = 0.25,
+    duplicate_share: float = 0.5,
 ) -> StudyChoice:
     """
     The study with the largest weighted mean of ranks; ties go to the smallest id.

@@ -11,9 +11,12 @@ from torch import nn
 
 from monai_proto.data.study_score import StudyScore
 from monai_proto.metrics.study_score import class_feature_means, foreground_entropy, prototype_distances
+from monai_proto.metrics.thumbnail_embedding import thumbnail_embedding
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 
 __all__ = ["StudyScorer"]
+
+_EMBEDDINGS = ("image", "features")
 
 
 class StudyScorer:
@@ -26,15 +29,20 @@ class StudyScorer:
     Args:
         network: called ``network(images, full_output=True)``; it is put into evaluation mode.
         inferer: runs the network over a whole volume; of MONAI's, those that take a network with several maps:
-            ``SlidingWindowInferer`` or ``SimpleInferer``.
+            ``SlidingWindowInferer`` or ``SimpleInferer``. Its windows are best as large as the training patches: with
+            instance normalisation, other windows, and padding even more so, change what the network sees.
         prototypes: a class memory bank, or prototypes (C, D) with rows of zeros for classes that have none; without
             them there is no prototype distance.
         device: where the network is; images are put there.
         amp: whether the network runs in mixed precision.
         margin: see :func:`foreground_entropy`.
+        embedding: what tells studies apart. ``"image"``, the thumbnail: it needs no network, and so stays the same
+            when that is trained further; on hippocampus it finds the other side of the same subject three times as
+            often (docs/benchmarks.md). ``"features"``, the unit-length mean projected feature of each foreground
+            class, zeros for one that is not predicted: training pulls them together.
 
     Raises:
-        ValueError: when ``prototypes`` is not (C, D).
+        ValueError: when ``prototypes`` is not (C, D), or ``embedding`` is unknown.
 
     Example::
 
@@ -50,12 +58,16 @@ class StudyScorer:
         device: torch.device | str = "cpu",
         amp: bool = False,
         margin: int = 2,
+        embedding: str = "image",
     ) -> None:
+        if embedding not in _EMBEDDINGS:
+            raise ValueError(f"embedding must be one of {_EMBEDDINGS}, got {embedding!r}.")
         self.network = network
         self.inferer = inferer
         self.device = torch.device(device)
         self.amp = amp
         self.margin = margin
+        self.embedding = embedding
         if isinstance(prototypes, ClassMemoryBank):
             prototypes = prototypes.class_means()
         if prototypes is not None and prototypes.ndim != 2:
@@ -71,8 +83,7 @@ class StudyScorer:
             study_id: named in errors.
 
         Returns:
-            the score; its embedding (C - 1, D) holds the unit-length mean projected feature of each foreground class,
-            zeros for one that is not predicted.
+            the score, with an embedding (1, M * 8 ** axes) of the image or (C - 1, D) of the features.
 
         Raises:
             ValueError: naming the study, when the network's output is not finite, or its form does not fit.
@@ -94,7 +105,7 @@ class StudyScorer:
         present = [d for d in distances if d is not None]
         missing = 1.0 if self.prototypes is not None else None
         return StudyScore(
-            embedding=nn.functional.normalize(means[1:], dim=1).cpu(),
+            embedding=self._embedding(image, means),
             prototype_distance=sum(present) / len(present) if present else missing,
             uncertainty=float(foreground_entropy(logits, self.margin)),
             class_distances=distances,
@@ -135,6 +146,11 @@ class StudyScorer:
         prototypes = sums / studies_with.clamp(min=1).unsqueeze(1)
         prototypes[0] = 0
         return prototypes
+
+    def _embedding(self, image: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+        if self.embedding == "features":
+            return nn.functional.normalize(means[1:], dim=1).cpu()
+        return thumbnail_embedding(_plain(image)).cpu()
 
     def _run(self, image: torch.Tensor, study_id: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (C, *spatial) and projection (D, *grid) of one image."""

@@ -12,7 +12,7 @@ from monai.transforms import LoadImage
 from monai_proto.data import StudyScoreCache, file_stamp, select_study
 from monai_proto.engines import StudyScorer, score_studies
 from monai_proto.inferers import SlidingWindowLabelInferer
-from monai_proto.metrics import foreground_entropy
+from monai_proto.metrics import foreground_entropy, thumbnail_embedding
 from monai_proto.networks.blocks import ClassMemoryBank
 from monai_proto.networks.nets import ProjectedSegmentationNet
 
@@ -70,13 +70,28 @@ def test_score_against_a_loop_over_the_classes(network, bank, image):
     assert score.class_distances[1:] == pytest.approx(distances, abs=1e-5)
     assert score.prototype_distance == pytest.approx(sum(distances) / 2, abs=1e-5)
     assert score.uncertainty == pytest.approx(float(foreground_entropy(logits)), abs=1e-6)
-    assert score.embedding.shape == (2, 6)
+    torch.testing.assert_close(score.embedding, thumbnail_embedding(image))
     assert list(score.class_voxels) == [int((logits.argmax(0) == c).sum()) for c in range(3)]
 
 
+def test_embedding_of_the_features_is_the_mean_direction_of_each_class(network, bank, image):
+    embedding = StudyScorer(network, SimpleInferer(), bank, embedding="features")(image, "study").embedding
+    with torch.no_grad():
+        output = network(image[None], full_output=True)
+    cells = F.normalize(F.interpolate(output.projection, size=image.shape[1:], mode="nearest-exact")[0], dim=0)
+    for index in (1, 2):
+        mean = cells[:, output.logits[0].argmax(0) == index].mean(1)
+        torch.testing.assert_close(embedding[index - 1], mean / mean.norm())
+
+
+def test_unknown_embedding_is_refused(network):
+    with pytest.raises(ValueError, match="embedding must be one of"):
+        StudyScorer(network, SimpleInferer(), embedding="labels")
+
+
 def test_one_window_of_the_image_s_size_gives_the_same_score(network, bank, image):
-    whole = StudyScorer(network, SimpleInferer(), bank)(image, "study")
-    window = StudyScorer(network, SlidingWindowInferer((16, 20, 24)), bank)(image, "study")
+    whole = StudyScorer(network, SimpleInferer(), bank, embedding="features")(image, "study")
+    window = StudyScorer(network, SlidingWindowInferer((16, 20, 24)), bank, embedding="features")(image, "study")
     assert window.prototype_distance == pytest.approx(whole.prototype_distance, abs=1e-5)
     torch.testing.assert_close(window.embedding, whole.embedding)
 
@@ -99,7 +114,7 @@ def test_the_order_of_prototypes_matters(network, bank, image):
 
 
 def test_a_study_without_foreground_has_distance_one_and_an_embedding_of_zeros(network, bank, image):
-    score = StudyScorer(OnlyBackground(network), SimpleInferer(), bank)(image, "study")
+    score = StudyScorer(OnlyBackground(network), SimpleInferer(), bank, embedding="features")(image, "study")
     assert score.prototype_distance == 1
     assert not score.embedding.any()
     assert score.class_distances == (None, None, None)

@@ -1,0 +1,154 @@
+"""
+Simulates the choice of the next study to label, with the true labels as the annotator:
+
+    MONAI_PROTO_DATA=... python -m benchmarks.active_learning --seeds 3
+
+Every finished run is stored at once in ``benchmarks/results/active_learning.json``; a later call goes on from there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.active_learning_run import run
+from benchmarks.active_learning_strategies import ABLATIONS, COMPARED, STRATEGIES
+from benchmarks.run_store import complete_runs
+from benchmarks.segmentation_data import TASKS
+
+RESULTS = Path(__file__).parent / "results"
+_KEY = ("task", "strategy", "seed", "labels", "first_steps", "round_steps")
+
+
+def main(
+    data: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")] = "hippocampus",
+    seeds: Annotated[int, typer.Option(help="Runs of each strategy.")] = 3,
+    first_seed: Annotated[int, typer.Option(help="The seeds are this one and the next ones.")] = 0,
+    labels: Annotated[int, typer.Option(help="Studies to label, one at a time.")] = 6,
+    first_steps: Annotated[int, typer.Option(help="Optimiser steps with one label.")] = 500,
+    round_steps: Annotated[int, typer.Option(help="Optimiser steps after each further label.")] = 80,
+    target: Annotated[float, typer.Option(help="Mean Dice to reach.")] = 0.84,
+    ablations: Annotated[bool, typer.Option(help="Also run one-change variants of ours.")] = False,
+    strategies: Annotated[str, typer.Option(help="Comma-separated names instead of all.")] = "",
+    workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.")] = 1,
+    results: Annotated[Path, typer.Option(help="Where runs are stored.")] = RESULTS / "active_learning.json",
+) -> None:
+    """Run what is missing, then print the table and draw the figure."""
+    names = strategies.split(",") if strategies else list(COMPARED) + (list(ABLATIONS) if ablations else [])
+    unknown = [name for name in names if name not in STRATEGIES]
+    if unknown:
+        raise typer.BadParameter(f"unknown strategies {unknown}; known are {', '.join(STRATEGIES)}")
+    if data not in TASKS:
+        raise typer.BadParameter(f"--data must be one of {', '.join(TASKS)}, got {data!r}")
+    numbers = range(first_seed, first_seed + seeds)
+    wanted = [(data, name, seed, labels, first_steps, round_steps) for seed in numbers for name in names]
+    console = Console(width=200)
+    records = complete_runs(
+        _run,
+        wanted,
+        results,
+        _KEY,
+        workers,
+        console.print,
+        lambda r: (
+            f"{r['strategy']} seed {r['seed']}: {_described(labels_to_reach(mean_dice(r), target), labels)} labels "
+            f"to {target}, {mean_dice(r)[-1]:.4f} in {r['seconds']:.0f} s"
+        ),
+    )
+    console.print(_table(records, target, labels))
+    figure = results.with_name(f"{results.stem}_{data}.png")
+    _figure(records, data, target, figure)
+    console.print(f"Figure: {figure}")
+
+
+def _run(arguments: tuple) -> dict:
+    return run(*arguments)
+
+
+def mean_dice(record: dict) -> np.ndarray:
+    """Mean Dice over the classes after each label."""
+    return np.array([np.mean(point["dice"]) for point in record["curve"]])
+
+
+def labels_to_reach(dice: np.ndarray, target: float) -> float:
+    """Number of labels, between whole ones by a straight line, at which the target is first reached; NaN for never."""
+    reached = np.flatnonzero(dice >= target)
+    if not len(reached):
+        return float("nan")
+    last = reached[0]
+    if last == 0:
+        return 1.0
+    return float(last + (target - dice[last - 1]) / (dice[last] - dice[last - 1]))
+
+
+def _described(number: float, labels: int) -> str:
+    return f"over {labels}" if np.isnan(number) else f"{number:.1f}"
+
+
+def _by_strategy(records: list[dict]) -> dict[str, dict[int, dict]]:
+    grouped: dict[str, dict[int, dict]] = {}
+    for record in records:
+        grouped.setdefault(record["strategy"], {})[record["seed"]] = record
+    return grouped
+
+
+def _table(records: list[dict], target: float, labels: int) -> Table:
+    """Labels to the target per seed and on average, against random; mean Dice over the whole curve and at its end."""
+    grouped = _by_strategy(records)
+    seeds = sorted({record["seed"] for record in records})
+    reached = {
+        name: np.array([labels_to_reach(mean_dice(r), target) for _, r in sorted(runs.items())])
+        for name, runs in grouped.items()
+    }
+    table = Table(title=f"labels to a validation Dice of {target}", box=box.MARKDOWN)
+    columns = (*(f"seed {seed}" for seed in seeds), "mean", "against random", "mean Dice of the curve", "sd", "last")
+    for column in ("strategy", *columns):
+        table.add_column(column, justify="left" if column == "strategy" else "right")
+    for name, runs in grouped.items():
+        by_seed = dict(zip(sorted(runs), reached[name], strict=True))
+        curves = np.array([mean_dice(r) for r in runs.values()])
+        per_run = curves.mean(1)
+        against = reached[name].mean() / reached["random"].mean() - 1 if "random" in reached else np.nan
+        cells = [STRATEGIES[name].title]
+        cells += [_described(by_seed[seed], labels) if seed in by_seed else "-" for seed in seeds]
+        # a mean over runs of which one does not get there would be a lie
+        cells += ["-" if np.isnan(reached[name]).any() else f"{reached[name].mean():.2f}"]
+        cells += ["-" if np.isnan(against) else f"{against:+.0%}", f"{per_run.mean():.4f}"]
+        cells += [f"{per_run.std(ddof=1):.4f}" if len(per_run) > 1 else "-", f"{curves[:, -1].mean():.4f}"]
+        table.add_row(*cells)
+    return table
+
+
+def _figure(records: list[dict], data: str, target: float, path: Path) -> None:
+    """Dice against labels: mean over seeds with a band from the lowest to the highest."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    for name, runs in _by_strategy(records).items():
+        curves = np.array([mean_dice(record) for record in runs.values()])
+        numbers = np.arange(1, curves.shape[1] + 1)
+        compared = name in COMPARED
+        (line,) = axes.plot(
+            numbers, curves.mean(0), marker="o", linestyle="-" if compared else ":", label=STRATEGIES[name].title
+        )
+        if compared:
+            axes.fill_between(numbers, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.15)
+    axes.axhline(target, color="black", linewidth=0.8)
+    axes.set(xlabel="labelled studies", ylabel="mean Dice, validation", title=f"{data}: which study to label next")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    typer.run(main)
