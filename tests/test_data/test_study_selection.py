@@ -91,7 +91,7 @@ def test_near_duplicates_of_what_was_offered_last_come_last():
     weights = SelectionWeights(1, 1, 0, 0)
     best, second, *_ = select_study(scores, make_embeddings(0, 2), weights=weights).order
     offered = 1.0001 * scores[best].embedding + 1e-4
-    choice = select_study(scores, make_embeddings(0, 2), [offered], weights)
+    choice = select_study(scores, make_embeddings(0, 2), [offered], weights, duplicate_share=0.1)
     assert choice.study_id == second
     assert choice.order[-1] == best
     assert [study for study, reason in choice.reasons.items() if reason.near_duplicate] == [best]
