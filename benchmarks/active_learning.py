@@ -31,7 +31,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Runs of each strategy.")] = 3,
     first_seed: Annotated[int, typer.Option(help="The seeds are this one and the next ones.")] = 0,
     labels: Annotated[int, typer.Option(help="Studies to label, one at a time.")] = 6,
-    first_steps: Annotated[int, typer.Option(help="Optimiser steps with one label.")] = 500,
+    first_steps: Annotated[int, typer.Option(help="Optimiser steps with one label.")] = 400,
     round_steps: Annotated[int, typer.Option(help="Optimiser steps after each further label.")] = 80,
     target: Annotated[float, typer.Option(help="Mean Dice to reach.")] = 0.84,
     ablations: Annotated[bool, typer.Option(help="Also run one-change variants of ours.")] = False,

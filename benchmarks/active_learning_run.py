@@ -78,6 +78,7 @@ def run(
         steps += round_length
         dice = _dice(model, validation)
         curve.append({"labels": number + 1, "added": names[chosen], "steps": steps, "dice": dice})
+        print(f"{strategy_name} seed {seed}: {number + 1} labels, {np.mean(dice):.4f} ({names[chosen]})", flush=True)
     return {
         "task": task_name,
         "strategy": strategy_name,
