@@ -37,6 +37,7 @@ from monai_proto.optimizers import selector_parameter_groups
 
 __all__ = ["run"]
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EPOCHS = 10  # of a round: the ramp-up takes the first four
 
 
@@ -86,6 +87,7 @@ def run(
         "labels": labels,
         "first_steps": first_steps,
         "round_steps": round_steps,
+        "device": torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu",
         "curve": curve,
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -142,7 +144,9 @@ class _Annotator:
         if model is None:
             scores = {n: StudyScore(thumbnail_embedding(v["image"])) for n, v in self._named()}
         else:
-            scorer = StudyScorer(model.teacher, model.inferer, model.bank, amp=True, embedding=self.strategy.embedding)
+            scorer = StudyScorer(
+                model.teacher, model.inferer, model.bank, DEVICE, amp=True, embedding=self.strategy.embedding
+            )
             scores = {n: scorer(v["image"], n) for n, v in self._named()}
         known = [scores.pop(self.names[index]).embedding for index in self.labelled]
         return self.names.index(select_study(scores, known, known[-1:], **self.strategy.options).study_id)
@@ -158,8 +162,8 @@ class _Model:
         self.task = task
         self.teacher = ProjectedSegmentationNet(
             UNet(3, 1, task.num_classes, (16, 32, 64, 128), (2, 2, 2), num_res_units=2), FEATURE_DIM
-        ).to(memory_format=torch.channels_last_3d)
-        self.bank = METHODS["ours"].trainer_parts(task.num_classes)["bank"]
+        ).to(DEVICE, memory_format=torch.channels_last_3d)
+        self.bank = METHODS["ours"].trainer_parts(task.num_classes)["bank"].to(DEVICE)
         self.inferer = SlidingWindowInferer(task.patch_size, sw_batch_size=4, overlap=0.25)
 
     def train(self, labelled: list[dict], unlabelled: list[dict], steps: int, seed: int) -> None:
@@ -167,7 +171,8 @@ class _Model:
         set_determinism(seed)
         network = copy.deepcopy(self.teacher).requires_grad_(True)
         parts = METHODS["ours"].trainer_parts(self.task.num_classes)
-        self.bank = parts["bank"]
+        self.bank = parts["bank"].to(DEVICE)
+        parts["contrastive_loss"].to(DEVICE)
         loader = TwoStreamDataLoader(
             Dataset(labelled, augmentation(self.task, ("image", "label"))),
             Dataset(unlabelled, augmentation(self.task, ("image",))),
@@ -181,7 +186,7 @@ class _Model:
         )
         schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=steps, power=0.9)
         trainer = SemiSupervisedTrainer(
-            "cpu",
+            DEVICE,
             EPOCHS,
             loader,
             network,
@@ -209,8 +214,10 @@ def _dice(model: _Model, volumes: list[dict]) -> list[float]:
     num_classes = model.task.num_classes
     scores = []
     for volume in volumes:
-        with torch.autocast("cpu"):
-            logits = model.inferer(volume["image"].unsqueeze(0), lambda images: model.teacher(images).float())
-        prediction = one_hot(logits.argmax(1, keepdim=True), num_classes)
+        with torch.autocast(DEVICE):
+            logits = model.inferer(
+                volume["image"].unsqueeze(0).to(DEVICE), lambda images: model.teacher(images).float()
+            )
+        prediction = one_hot(logits.argmax(1, keepdim=True).cpu(), num_classes)
         scores.append(compute_dice(prediction, one_hot(volume["label"].unsqueeze(0), num_classes)))
     return torch.cat(scores)[:, 1:].nanmean(0).tolist()
