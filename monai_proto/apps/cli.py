@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exce
 
 @app.callback()
 def _commands() -> None:
-    """Programs of monai_proto for use beside a PACS."""
+    """Programs of monai_proto for use beside a PACS and in annotation."""
 
 
 @app.command("dicom-seg")
@@ -103,6 +103,45 @@ def dicom_node(
                 threading.Event().wait()
             except KeyboardInterrupt:
                 typer.echo("Stopped.")
+
+
+@app.command("label")
+def label(
+    studies: Annotated[Path, typer.Option(help="Folder of NIfTI volumes, DICOM series in sub-folders, photographs.")],
+    models: Annotated[
+        str | None, typer.Option(help="Names of bundles, separated by commas. Default: all.", show_default=False)
+    ] = None,
+    bundles: Annotated[
+        Path | None, typer.Option(help="Folder of bundles. Default: that of the checkout.", show_default=False)
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the trained models. Default: monai_proto_label in the studies folder.", show_default=False
+        ),
+    ] = None,
+    modality: Annotated[str, typer.Option(help="Of the volumes, for SAM on slices: ct or mr.")] = "ct",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; the default serves this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.", min=1, max=65535)] = 8000,
+) -> None:
+    """
+    Serve the bundles in MONAI Label: annotate a few studies, train on all of them, be told which is next.
+
+    Needs the environment that `make label-env` makes. Runs until interrupted. There is no log-in: leave it on the
+    loopback, or behind something that has one.
+
+    Example: .venv-label/bin/monai-proto label --studies /data/studies --models hippocampus_mri_semisupervised
+    """
+    with _exit_status():
+        from monai_proto.apps.monailabel.start_server import start_server
+
+        if modality not in ("ct", "mr"):
+            raise ValueError(f"--modality must be ct or mr, got {modality!r}.")
+        given = {"models": models, "bundles": bundles, "workspace": workspace, "modality": modality}
+        conf = {key: str(value) for key, value in given.items() if value is not None}
+        start_server(studies, conf, host, port)
 
 
 @contextmanager

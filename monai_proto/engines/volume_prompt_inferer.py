@@ -7,6 +7,8 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 from torch import nn
 
+from monai_proto.data.prefix_cache import PrefixCache
+
 __all__ = ["VolumePromptInferer"]
 
 _NOTHING = -100.0  # logit where no prompt is: surely background
@@ -21,15 +23,18 @@ class VolumePromptInferer(Inferer):
 
     Args:
         slice_batch_size: slices that are embedded at a time.
+        prefix_cache: of the network's prefix, so that another prompt in a slice need not embed it again; without, the
+            whole encoder runs.
 
     Raises:
         ValueError: when ``slice_batch_size`` is below 1.
     """
 
-    def __init__(self, slice_batch_size: int = 4) -> None:
+    def __init__(self, slice_batch_size: int = 4, prefix_cache: PrefixCache | None = None) -> None:
         if slice_batch_size < 1:
             raise ValueError(f"slice_batch_size must be at least 1, got {slice_batch_size}.")
         self.slice_batch_size = slice_batch_size
+        self.prefix_cache = prefix_cache
 
     def __call__(
         self,
@@ -60,11 +65,12 @@ class VolumePromptInferer(Inferer):
         if inputs.ndim != 5 or inputs.shape[:2] != (1, 1):
             raise ValueError(f"inputs must be one volume (1, 1, X, Y, Z), got {tuple(inputs.shape)}.")
         bare = getattr(network, "module", network)
+        embed_prefix = self.prefix_cache or bare.embed_prefix
         stack = torch.as_tensor(inputs)[0, 0].as_subclass(torch.Tensor).movedim(int(axis), 0)
         logits = torch.full(stack.shape, _NOTHING, device=stack.device)
         for chosen in slices[0].unique().split(self.slice_batch_size):
             pictures = stack[chosen][:, None].expand(-1, 3, -1, -1)
-            embedding = bare.student(bare.embed_prefix(pictures)).embedding
+            embedding = bare.student(embed_prefix(pictures)).embedding
             for rows, prompt in _prompts_alike(torch.isin(slices[0], chosen), boxes[0], points[0], labels[0]):
                 of_slice = slices[0][rows]
                 masks = bare.segment(embedding[torch.searchsorted(chosen, of_slice)], tuple(stack.shape[1:]), *prompt)

@@ -1,0 +1,39 @@
+"""What goes wrong, as HTTP answers that say so."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from fastapi import HTTPException
+from monailabel.interfaces.exception import MONAILabelException
+
+__all__ = ["http_answers", "refuse"]
+
+logger = logging.getLogger(__name__)
+
+
+def refuse(status: int, detail: str) -> NoReturn:
+    """
+    Raises:
+        HTTPException: always; FastAPI answers ``{"detail": detail}``.
+    """
+    raise HTTPException(status_code=status, detail=detail)
+
+
+@contextmanager
+def http_answers() -> Iterator[None]:
+    """Status 422 for input that does not fit (``ValueError``), 500 for what else goes wrong, both with the reason."""
+    try:
+        yield
+    except HTTPException:
+        raise
+    except ValueError as error:
+        refuse(422, str(error))
+    except MONAILabelException as error:
+        refuse(422, error.msg)
+    except Exception as error:
+        logger.exception("Request failed")
+        refuse(500, f"{type(error).__name__}: {error}")
