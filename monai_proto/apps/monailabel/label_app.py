@@ -26,9 +26,9 @@ from monai_proto.apps.monailabel.prototype_strategy import PrototypeStrategy
 from monai_proto.apps.monailabel.refusals import http_answers, refuse
 from monai_proto.apps.monailabel.segmentation_task import SegmentationTask
 from monai_proto.apps.monailabel.semi_supervised_training import SemiSupervisedTraining
+from monai_proto.apps.monailabel.server_routes import add_routes
 from monai_proto.apps.monailabel.study_datastore import StudyDatastore
 from monai_proto.apps.monailabel.study_scoring import PrototypeScoring, StudyScoring
-from monai_proto.apps.monailabel.train_route import add_train_route
 from monai_proto.apps.monailabel.workspace import WORKSPACE_NAME, bundles_for, default_bundles_dir, is_inside
 
 __all__ = ["ProtoLabelApp"]
@@ -136,7 +136,7 @@ class ProtoLabelApp(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Called when the server starts."""
         super().on_init_complete()
-        add_train_route(self.require_trainable)
+        add_routes(self.require_trainable)
 
     def bundle_path(self, model: str | None) -> None:
         """None: nothing of a bundle has to be on the path of the training's process."""

@@ -30,10 +30,13 @@ def http_answers() -> Iterator[None]:
         yield
     except HTTPException:
         raise
-    except ValueError as error:
-        refuse(422, str(error))
     except MONAILabelException as error:
         refuse(422, error.msg)
     except Exception as error:
+        first = error
+        while not isinstance(first, ValueError) and first.__cause__ is not None:  # MONAI wraps what transforms raise
+            first = first.__cause__
+        if isinstance(first, ValueError):
+            refuse(422, str(first))
         logger.exception("Request failed")
         refuse(500, f"{type(error).__name__}: {error}")

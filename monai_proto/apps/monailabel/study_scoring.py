@@ -82,15 +82,13 @@ class StudyScoring:
             counts, and the studies that could not be scored with the reason.
         """
         device = name_to_device(request.get("device", "cuda"))
-        stamps = self._stamps(datastore)
-        scorer: list[StudyScorer] = []  # made for the first study that needs it
-
-        def score(study: str):
-            if not scorer:
-                scorer.append(self._scorer(device, datastore))
-            return scorer[0](self._image(study, datastore, device), study)
-
-        result = score_studies(stamps, score, self._cache(datastore))
+        stamps, cache = self._stamps(datastore), self._cache(datastore)
+        missing = [study for study, stamp in stamps.items() if cache.get(study, stamp) is None]
+        # before the first study: weights that do not fit are no fault of a study's
+        scorer = self._scorer(device, datastore) if missing else None
+        if cache.model_stamp != self._cache(datastore).model_stamp:
+            raise RuntimeError(f"The model of {self.task.bundle.name} changed while it was loaded.")
+        result = score_studies(stamps, lambda study: scorer(self._image(study, datastore, device), study), cache)
         return {"scored": len(result.scores), "computed": len(result.computed), "failures": result.failures}
 
     def known(self, datastore: StudyDatastore) -> StudyScores:

@@ -13,12 +13,13 @@ mended it, so that the entry and what it names can be deleted.
 4. A classifier's scores are "restored" to the size of the image, and it fails: ``ClassificationTask``.
 5. Weights are loaded non-strictly, so that wrong ones serve garbage: ``BundleTask``.
 6. ``{"pretrained": false}`` fails: ``BundleTraining``.
-7. A training that cannot work is accepted, and fails in the background: ``train_route.py``.
+7. A training that cannot work is accepted, and fails in the background: ``server_routes.py``.
 8. Errors of an app are answered by status 500 without a word: ``refusals.py``.
 9. ``PUT /datastore/image`` and ``tag=`` of ``PUT /datastore/label`` write outside of the studies folder when asked
    to, and inference reads any file of the machine: :func:`require_plain_name`, ``StudyDatastore``,
    ``ProtoLabelApp.infer``.
 10. A label of another shape than its image is stored: ``StudyDatastore``.
+11. The page of the API loads its script from the internet, and stays empty without: ``server_routes.py``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,63 @@
+"""Routes that are put before MONAI Label's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastapi_offline
+from fastapi import Depends
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
+from monailabel.config import settings
+from monailabel.endpoints.train import run_model
+from monailabel.endpoints.user.auth import RBAC, User
+from starlette.routing import Mount
+
+__all__ = ["add_routes"]
+
+# no "from __future__ import annotations" here: FastAPI needs the annotations of nested functions as objects
+_ASSETS = "/api-page"
+
+
+def add_routes(check_training: Callable[[str, bool], None]) -> None:
+    """
+    Put routes before those of the running server, with the same arguments and rights:
+
+    - ``POST /train/{model}``, which refuses a training that cannot work at once; upstream accepts it, and it fails in
+      the background;
+    - ``/``, the page of the API, whose script comes from this machine and not from the internet.
+
+    Args:
+        check_training: called with the model and whether the training may wait for another one; raises an
+            ``HTTPException`` to refuse it.
+    """
+    from monailabel.app import app
+
+    async def run_checked(
+        model: str,
+        params: dict[str, Any] | None = None,
+        run_sync: bool | None = False,
+        enqueue: bool | None = False,
+        user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN)),  # noqa: B008 - FastAPI's way
+    ) -> Any:
+        check_training(model, bool(enqueue))
+        return run_model(model, params, run_sync, enqueue)
+
+    async def api_page() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=app.openapi_url,
+            title=f"{app.title} - APIs",
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url="/favicon.ico",
+        )
+
+    path = f"{settings.MONAI_LABEL_API_STR}/train/{{model}}"
+    assets = StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
+    app.router.routes[:0] = [
+        APIRoute(path, run_checked, methods=["POST"], include_in_schema=False),
+        APIRoute("/", api_page, methods=["GET"], include_in_schema=False),
+        Mount(_ASSETS, assets),
+    ]
