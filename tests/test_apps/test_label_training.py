@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 
 import nibabel as nib
 import numpy as np
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 def server(folder):
     server = LabelServer(folder / "studies", [MODEL], folder / "log")
     yield server
-    assert server.stop() == 0
+    assert server.stop() in (0, -signal.SIGTERM)
 
 
 def weights(server):
@@ -103,7 +104,8 @@ def test_from_no_label_to_a_new_model(server, folder, tmp_path):
     assert server.info()["models"][MODEL]["config"]["model_filename"] == ["model.pt", "previous.pt"]
 
     # scores of the new model are computed after it, and say why a study is next
-    server.wait_for("scoring", "DONE")
+    scoring = server.wait_for("scoring")
+    assert scoring["status"] == "DONE", scoring["details"]
     answer = server.ask("POST", "/activelearning/prototype", json={"model": MODEL}).json()
     assert answer["scored"] == 6
     assert {"prototype_distance", "uncertainty"} <= set(answer["reasons"])
@@ -119,7 +121,9 @@ def test_from_no_label_to_a_new_model(server, folder, tmp_path):
     assert weights(server).read_bytes() == after
 
     # a training that fails names the study, and the model stays
-    nib.save(nib.Nifti1Image((voxels > 0).astype(np.uint8) * 7, label.affine), tmp_path / "seven.nii.gz")
+    of_another = nib.load(labels / "brain_1.nii.gz")
+    sevens = (np.asarray(of_another.dataobj) > 0).astype(np.uint8) * 7
+    nib.save(nib.Nifti1Image(sevens, of_another.affine), tmp_path / "seven.nii.gz")
     assert server.save_label("brain_1", tmp_path / "seven.nii.gz").status_code == 200
     result = server.train(MODEL, max_epochs=1)
     assert result["status"] == "ERROR"

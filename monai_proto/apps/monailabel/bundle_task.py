@@ -116,7 +116,7 @@ class BundleTask(BundleInferTask):
         self._update_device(data)
         return list(self.bundle_config.get_parsed_content("preprocessing", instantiate=True).transforms)
 
-    def network(self, device: str) -> torch.nn.Module:
+    def load_network(self, device: str) -> torch.nn.Module:
         """The network with the weights that are served."""
         return self._get_network(device, None)
 

@@ -121,7 +121,7 @@ class StudyScoring:
         return stamps
 
     def _scorer(self, device: str, datastore: StudyDatastore) -> StudyScorer:
-        network = self.task.network(device)
+        network = self.task.load_network(device)
         patch = self.task.bundle_config.get_parsed_content("patch_size")
         inferer = SlidingWindowInferer(patch, sw_batch_size=4, overlap=0.25)
         checkpoint = torch.load(self.task.weights_file(None), map_location=device, weights_only=True)
