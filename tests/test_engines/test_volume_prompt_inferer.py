@@ -9,6 +9,7 @@ pytest.importorskip("timm", reason="timm is not installed (extra sam)")
 
 from tiny_sam import tiny_lite_medsam
 
+from monai_proto.data import PrefixCache
 from monai_proto.engines import VolumePromptInferer
 from monai_proto.networks.nets import AdaptableSegmenter
 
@@ -56,6 +57,25 @@ def test_equals_one_slice_and_prompt_after_the_other(network, slice_batch_size):
     assert torch.equal(logits.affine.diag(), torch.tensor([1.0, 2, 3, 1], dtype=logits.affine.dtype))
     torch.testing.assert_close(logits.as_tensor(), expected, atol=1e-3, rtol=1e-4)
     assert (expected[0, 0, :, 3] == -100).all()
+
+
+def test_second_prompt_in_a_slice_takes_the_prefix_from_the_cache(network, tmp_path):
+    segmenter = network.segmenter
+    cache = PrefixCache(tmp_path, network.prefix, segmenter.preprocess, segmenter.preprocessing)
+    volume = torch.rand(1, 1, 40, 3, 52, generator=torch.Generator().manual_seed(0)) * 255
+    arguments = {
+        "slices": torch.tensor([[1]]),
+        "axis": torch.tensor([1]),
+        "boxes": torch.tensor([[[4.0, 6.0, 40.0, 30.0]]]),
+        "points": torch.zeros(1, 1, 0, 2),
+        "labels": torch.zeros(1, 1, 0, dtype=torch.long),
+    }
+    with torch.no_grad():
+        expected = VolumePromptInferer()(volume, network, **arguments)
+        first, second = (VolumePromptInferer(prefix_cache=cache)(volume, network, **arguments) for _ in range(2))
+    assert (cache.misses, cache.hits) == (1, 1)
+    torch.testing.assert_close(first, expected)
+    torch.testing.assert_close(second, expected)
 
 
 def test_one_volume_at_a_time(network):
