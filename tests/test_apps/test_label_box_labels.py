@@ -143,13 +143,17 @@ def test_no_json_and_wrong_files_are_refused(volume, picture, tmp_path):
 def test_stored_boxes_become_training_items(volume, tmp_path):
     entry = {"small_box": [9, 8, 15, 12], "big_box": [4, 2, 20, 18], "axis": "1", "slice": 6}
     file = write_boxes([entry, entry], tmp_path / "stored.json")
-    items = boxed_items("brain", volume, file, "mask.nii.gz")
+    assert [item["label_values"] for item in boxed_items("brain", volume, file)] == [[1], [1]]
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[8:10, :, 9:15], labels[10:12, :, 9:15], labels[0, 0, 0] = 2, 3, 5
+    nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "mask.nii.gz")
+    items = boxed_items("brain", volume, file, tmp_path / "mask.nii.gz")
     assert [item["image_id"] for item in items] == ["brain_0", "brain_1"]
     assert items[0] == {
         "image": str(volume),
         **entry,
         "image_id": "brain_0",
         "patient_id": "brain",
-        "label_values": [1],
-        "mask": "mask.nii.gz",
+        "label_values": [2, 3],
+        "mask": str(tmp_path / "mask.nii.gz"),
     }

@@ -113,6 +113,13 @@ def test_from_no_label_to_a_new_model(server, folder, tmp_path):
     scores = json.loads((server.workspace / "model" / MODEL / "study_scores.json").read_text())
     assert set(scores["studies"]) == {f"brain_{i}" for i in range(6)} | {"broken"}
 
+    # first guesses for all that have no label, one broken study among them
+    assert server.ask("POST", f"/batch/infer/{MODEL}", params={"images": "unlabeled"}, json={}).status_code == 200
+    batch = server.wait_for("batch/infer")
+    assert batch["status"] == "DONE", batch["details"]
+    assert server.info()["datastore"]["label_tags"] == {"final": 1, "original": 5}
+    assert "broken.nii.gz cannot be read" in server.tail()
+
     # cancelled: the model stays
     assert server.ask("POST", f"/train/{MODEL}", json={"max_epochs": 500}).status_code == 200
     server.wait_for("train", "RUNNING")

@@ -72,6 +72,14 @@ CASES = {
         "done",
         "the page in server_routes.py, and fastapi-offline",
     ),
+    "batch": (
+        """
+        torch.cuda.device_count = lambda: 0
+        BatchInferTask()({"model": "m", "images": "all"}, store, lambda request, datastore: {})
+        """,
+        "ZeroDivisionError",
+        "multi_gpu in ProtoLabelApp.batch_infer",
+    ),
     "names": (
         """
         store.add_image("../evil", f"{folder}/image.nii.gz", {})
@@ -98,6 +106,7 @@ from monailabel.app import app, custom_swagger_ui_html
 from monailabel.datastore.local import LocalDatastore
 from monailabel.endpoints import train
 from monailabel.interfaces.exception import MONAILabelException
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.train.bundle import BundleTrainTask
 from monailabel.transform.post import Restored

@@ -87,17 +87,27 @@ def boxed_items(
         study: its name, which is taken for the patient.
         image: the study's image.
         boxes: file that :func:`write_boxes` wrote.
-        mask: label map of the study, to score the model with.
+        mask: label map of the study, to score the model with. Of a volume's, the object is what lies in the small box.
     """
     items = []
     for index, entry in enumerate(json.loads(Path(boxes).read_text(encoding="utf-8"))["objects"]):
         item = {"image": str(image), **entry, "image_id": f"{study}_{index}", "patient_id": study}
-        if "slice" in entry:
-            item["label_values"] = [1]
         if mask is not None:
             item["mask"] = str(mask)
+        if "slice" in entry:
+            item["label_values"] = [1] if mask is None else _values_in_small_box(mask, entry)
         items.append(item)
     return items
+
+
+def _values_in_small_box(mask: str | os.PathLike, entry: Mapping[str, Any]) -> list[int]:
+    """Label values in the small box of a slice, else all of the label map."""
+    labels = nib.load(mask)
+    voxels = np.asarray(labels.dataobj).reshape(labels.shape[:3])
+    axis = SliceOptions(axis=str(entry["axis"])).voxel_axis(labels.affine)
+    x1, y1, x2, y2 = (round(value) for value in entry["small_box"])
+    inside = voxels.take(entry["slice"], axis=axis)[y1:y2, x1:x2]
+    return sorted({int(v) for v in np.unique(inside if inside.any() else voxels) if v > 0})
 
 
 def _plain_object(entry: Any, image: str | os.PathLike) -> dict[str, Any]:

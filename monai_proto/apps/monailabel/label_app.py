@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+from fastapi import HTTPException
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
@@ -120,6 +122,22 @@ class ProtoLabelApp(MONAILabelApp):
             self._require_upload(image)
         with http_answers():
             return super().infer(request, datastore)
+
+    def batch_infer(self, request: dict[str, Any], datastore: StudyDatastore | None = None) -> dict[str, Any]:
+        """
+        Returns:
+            study -> result, or ``error`` where the model cannot take it: one broken study does not end the batch.
+        """
+        several = torch.cuda.device_count() > 1
+        request = {**request, "multi_gpu": bool(request.get("multi_gpu", True)) and several}
+        return self._batch_infer(request, datastore or self.datastore(), self._result_or_error)
+
+    def _result_or_error(self, request: dict[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+        try:
+            return self.infer(request, datastore)
+        except HTTPException as error:
+            logger.warning("No result for %s: %s", request.get("image"), error.detail)
+            return {"error": error.detail}
 
     def _require_upload(self, path: str) -> None:
         """A file that came with the request lies in the folder for temporary files; a session's in that of sessions."""

@@ -10,7 +10,7 @@ from typing import NoReturn
 from fastapi import HTTPException
 from monailabel.interfaces.exception import MONAILabelException
 
-__all__ = ["http_answers", "refuse"]
+__all__ = ["http_answers", "refuse", "unwrapped"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,14 @@ def refuse(status: int, detail: str) -> NoReturn:
     raise HTTPException(status_code=status, detail=detail)
 
 
+def unwrapped(error: BaseException) -> BaseException:
+    """The ``ValueError`` behind an exception, where there is one: MONAI wraps what transforms raise."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ValueError):
+        cause = cause.__cause__
+    return cause or error
+
+
 @contextmanager
 def http_answers() -> Iterator[None]:
     """Status 422 for input that does not fit (``ValueError``), 500 for what else goes wrong, both with the reason."""
@@ -33,10 +41,8 @@ def http_answers() -> Iterator[None]:
     except MONAILabelException as error:
         refuse(422, error.msg)
     except Exception as error:
-        first = error
-        while not isinstance(first, ValueError) and first.__cause__ is not None:  # MONAI wraps what transforms raise
-            first = first.__cause__
-        if isinstance(first, ValueError):
-            refuse(422, str(first))
+        bad_input = unwrapped(error)
+        if isinstance(bad_input, ValueError):
+            refuse(422, str(bad_input))
         logger.exception("Request failed")
         refuse(500, f"{type(error).__name__}: {error}")

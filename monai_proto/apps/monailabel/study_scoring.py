@@ -13,6 +13,7 @@ from monai.transforms import Compose
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.utils.others.generic import name_to_device
 
+from monai_proto.apps.monailabel.refusals import unwrapped
 from monai_proto.apps.monailabel.segmentation_task import SegmentationTask
 from monai_proto.apps.monailabel.study_datastore import StudyDatastore
 from monai_proto.data.study_score_cache import StudyScoreCache, file_stamp
@@ -139,7 +140,10 @@ class StudyScoring:
 
     def _image(self, study: str, datastore: StudyDatastore, device: str) -> torch.Tensor:
         transforms = Compose(self.task.pre_transforms({"device": device}))
-        return transforms({"image": datastore.image_path(study)})["image"]
+        try:
+            return transforms({"image": datastore.image_path(study)})["image"]
+        except Exception as error:
+            raise unwrapped(error) from None
 
     def _pair(self, study: str, datastore: StudyDatastore) -> tuple[torch.Tensor, torch.Tensor]:
         """Image and label on the grid that the network sees."""

@@ -19,7 +19,9 @@ mended it, so that the entry and what it names can be deleted.
    to, and inference reads any file of the machine: :func:`require_plain_name`, ``StudyDatastore``,
    ``ProtoLabelApp.infer``.
 10. A label of another shape than its image is stored: ``StudyDatastore``.
-11. The page of the API loads its script from the internet, and stays empty without: ``server_routes.py``.
+11. Inference of many studies fails where there is no GPU, and ends at the first broken study:
+    ``ProtoLabelApp.batch_infer``.
+12. The page of the API loads its script from the internet, and stays empty without: ``server_routes.py``.
 """
 
 from __future__ import annotations
