@@ -32,7 +32,7 @@ class SelectionWeights:
         ValueError: when a weight is negative or all are zero.
     """
 
-    prototype_distance: float = 0.5
+    prototype_distance: float = 1.0
     uncertainty: float = 1.0
     coverage: float = 2.0
     novelty: float = 0.0
