@@ -54,7 +54,8 @@ class SelectionWeights:
 
     def after(self, num_labelled: int) -> dict[str, float]:
         """Weight of each value with so many labelled studies."""
-        trust = 1.0 if num_labelled >= self.full_trust else max(num_labelled - 1, 0) / (self.full_trust - 1)
+        missing = max(self.full_trust - max(num_labelled, 1), 0)
+        trust = 1 - missing / max(self.full_trust - 1, 1)
         return {name: getattr(self, name) * (trust if name in _OF_THE_NETWORK else 1.0) for name in _VALUES}
 
 
@@ -66,8 +67,8 @@ class StudyReasons:
     Attributes:
         priority: weighted mean of the ranks, 0 .. 1; the highest is chosen.
         values: prototype distance, uncertainty, coverage and novelty; those that are not known are left out.
-        ranks: of each value that counts among all candidates, 0 .. 1, 1 being the largest; studies with the same value share the
-            mean of their ranks.
+        ranks: of each value that counts, among all candidates, 0 .. 1, 1 being the largest; studies with the same
+            value share the mean of their ranks.
         near_duplicate: whether it is so like a recently offered study that it was passed over.
     """
 
