@@ -114,7 +114,9 @@ def _table(records: list[dict], target: float, labels: int) -> Table:
         by_seed = dict(zip(sorted(runs), reached[name], strict=True))
         curves = np.array([mean_dice(r) for r in runs.values()])
         per_run = curves.mean(1)
-        against = reached[name].mean() / reached["random"].mean() - 1 if "random" in reached else np.nan
+        against = _against(
+            by_seed, dict(zip(sorted(grouped.get("random", {})), reached.get("random", ()), strict=True))
+        )
         cells = [STRATEGIES[name].title]
         cells += [_described(by_seed[seed], labels) if seed in by_seed else "-" for seed in seeds]
         # a mean over runs of which one does not get there would be a lie
@@ -123,6 +125,12 @@ def _table(records: list[dict], target: float, labels: int) -> Table:
         cells += [f"{per_run.std(ddof=1):.4f}" if len(per_run) > 1 else "-", f"{curves[:, -1].mean():.4f}"]
         table.add_row(*cells)
     return table
+
+
+def _against(reached: dict[int, float], random: dict[int, float]) -> float:
+    """Relative difference of the mean number of labels, over the seeds that both have; NaN where there is none."""
+    common = reached.keys() & random.keys()
+    return sum(reached[s] for s in common) / sum(random[s] for s in common) - 1 if common else float("nan")
 
 
 def _figure(records: list[dict], data: str, target: float, path: Path) -> None:

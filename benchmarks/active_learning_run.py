@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Events
-from monai.data import Dataset
-from monai.inferers import SlidingWindowInferer
-from monai.losses import DiceCELoss
-from monai.metrics import compute_dice
-from monai.networks.nets import UNet
-from monai.networks.utils import one_hot
 from monai.utils import set_determinism
 
+from benchmarks.active_learning_model import DEVICE, SimulatedModel, case_dice, train_first_round
 from benchmarks.active_learning_strategies import STRATEGIES, Strategy
-from benchmarks.segmentation_data import TASKS, SegmentationTask, augmentation, load_volumes
-from benchmarks.segmentation_methods import FEATURE_DIM, METHODS
-from benchmarks.segmentation_run import EMA_DECAY, LEARNING_RATE
-from monai_proto.data import StudyScore, TwoStreamDataLoader, select_study
-from monai_proto.data.atomic_write import new_file_atomically
-from monai_proto.data.safe_file_name import safe_file_name
-from monai_proto.engines import SemiSupervisedTrainer, StudyScorer
-from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler
-from monai_proto.handlers.named_checkpoint_loader import load_named_checkpoint
+from benchmarks.segmentation_data import TASKS, load_volumes
+from monai_proto.data import StudyScore, select_study
+from monai_proto.engines import StudyScorer
 from monai_proto.metrics import thumbnail_embedding
-from monai_proto.networks.nets import ProjectedSegmentationNet
-from monai_proto.optimizers import selector_parameter_groups
 
 __all__ = ["run"]
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-EPOCHS = 10  # of a round: the ramp-up takes the first four
 
 
 def run(
@@ -64,20 +43,22 @@ def run(
     """
     torch.set_num_threads(1)
     task, strategy = TASKS[task_name], STRATEGIES[strategy_name]
-    training, validation, names = load_volumes(task)
+    training, validation, items = load_volumes(task)
+    names = [Path(item["image"]).name for item in items]
     annotator = _Annotator(strategy, training, names, seed)
     set_determinism(seed)
-    model = _Model(task)
+    model = SimulatedModel(task)
     curve, steps, started = [], 0, time.perf_counter()
     for number in range(labels):
         chosen = annotator.choose(model if number else None)
         round_length = round_steps if number else first_steps
-        labelled, unlabelled = annotator.divided()
-        with _kept_first_round(model, None if number else f"{task_name} {names[chosen]} {seed} {first_steps}") as known:
-            if not known:
-                model.train(labelled, unlabelled, round_length, seed=1000 * seed + number)
+        arguments = (*annotator.divided(), round_length, 1000 * seed + number)
+        if number:
+            model.train(*arguments)
+        else:
+            train_first_round(model, *arguments, study=names[chosen])
         steps += round_length
-        dice = _dice(model, validation)
+        dice = case_dice(model, validation).nanmean(0).tolist()
         curve.append({"labels": number + 1, "added": names[chosen], "steps": steps, "dice": dice})
         print(f"{strategy_name} seed {seed}: {number + 1} labels, {np.mean(dice):.4f} ({names[chosen]})", flush=True)
     return {
@@ -93,26 +74,6 @@ def run(
     }
 
 
-@contextmanager
-def _kept_first_round(model: _Model, key: str | None) -> Iterator[bool]:
-    """
-    Whether the model of a first round was made already: several strategies start with the same study. It is kept in the
-    system's temporary folder; remove it after changes of the training.
-    """
-    file = Path(tempfile.gettempdir()) / "monai_proto_active_learning" / f"{safe_file_name(key or '')}.pt"
-    parts = {"teacher": model.teacher, "bank": model.bank}
-    if key is None or not file.is_file():
-        yield False
-        parts["bank"] = model.bank
-        if key is not None:
-            file.parent.mkdir(exist_ok=True)
-            with new_file_atomically(file) as stream:
-                torch.save({name: part.state_dict() for name, part in parts.items()}, stream)
-        return
-    load_named_checkpoint(file, parts)
-    yield True
-
-
 class _Annotator:
     """Knows all labels, and gives them away in the order of a strategy."""
 
@@ -123,7 +84,7 @@ class _Annotator:
         self.labelled: list[int] = []
         self.random_order = np.random.RandomState(seed).permutation(len(volumes)).tolist()
 
-    def choose(self, model: _Model | None) -> int:
+    def choose(self, model: SimulatedModel | None) -> int:
         """Label the next study; without a model it is the first one."""
         if self.strategy.order == "list":
             chosen = len(self.labelled)
@@ -140,7 +101,7 @@ class _Annotator:
         unlabelled = [{"image": v["image"]} for index, v in enumerate(self.volumes) if index not in known]
         return [self.volumes[index] for index in self.labelled], unlabelled
 
-    def _by_scores(self, model: _Model | None) -> int:
+    def _by_scores(self, model: SimulatedModel | None) -> int:
         if model is None:
             scores = {n: StudyScore(thumbnail_embedding(v["image"])) for n, v in self._named()}
         else:
@@ -153,71 +114,3 @@ class _Annotator:
 
     def _named(self):
         return zip(self.names, self.volumes, strict=True)
-
-
-class _Model:
-    """What a training leaves: the averaged weights and the bank."""
-
-    def __init__(self, task: SegmentationTask) -> None:
-        self.task = task
-        self.teacher = ProjectedSegmentationNet(
-            UNet(3, 1, task.num_classes, (16, 32, 64, 128), (2, 2, 2), num_res_units=2), FEATURE_DIM
-        ).to(DEVICE, memory_format=torch.channels_last_3d)
-        self.bank = METHODS["ours"].trainer_parts(task.num_classes)["bank"].to(DEVICE)
-        self.inferer = SlidingWindowInferer(task.patch_size, sw_batch_size=4, overlap=0.25)
-
-    def train(self, labelled: list[dict], unlabelled: list[dict], steps: int, seed: int) -> None:
-        """A training from the weights that are there; a function of them, the volumes and the seed alone."""
-        set_determinism(seed)
-        network = copy.deepcopy(self.teacher).requires_grad_(True)
-        parts = METHODS["ours"].trainer_parts(self.task.num_classes)
-        self.bank = parts["bank"].to(DEVICE)
-        parts["contrastive_loss"].to(DEVICE)
-        loader = TwoStreamDataLoader(
-            Dataset(labelled, augmentation(self.task, ("image", "label"))),
-            Dataset(unlabelled, augmentation(self.task, ("image",))),
-            2,
-            2,
-            num_batches=steps // EPOCHS,
-            seed=seed,
-        )
-        optimizer = torch.optim.AdamW(
-            selector_parameter_groups(network, parts["contrastive_loss"], LEARNING_RATE), weight_decay=1e-4
-        )
-        schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=steps, power=0.9)
-        trainer = SemiSupervisedTrainer(
-            DEVICE,
-            EPOCHS,
-            loader,
-            network,
-            optimizer,
-            supervised_loss=DiceCELoss(to_onehot_y=True, softmax=True, batch=True),
-            teacher=self.teacher,
-            ramp_up_epochs=0.4 * EPOCHS,
-            decollate=False,
-            amp=True,
-            train_handlers=[
-                EpochSeedHandler(seed, loader, parts["copy_paste"]),
-                EMATeacherHandler(network, self.teacher, decay=EMA_DECAY),
-            ],
-            **parts,
-        )
-        trainer.logger.setLevel("WARNING")
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
-        trainer.run()
-
-
-@torch.no_grad()
-def _dice(model: _Model, volumes: list[dict]) -> list[float]:
-    """Mean Dice of each class over whole volumes."""
-    model.teacher.eval()
-    num_classes = model.task.num_classes
-    scores = []
-    for volume in volumes:
-        with torch.autocast(DEVICE):
-            logits = model.inferer(
-                volume["image"].unsqueeze(0).to(DEVICE), lambda images: model.teacher(images).float()
-            )
-        prediction = one_hot(logits.argmax(1, keepdim=True).cpu(), num_classes)
-        scores.append(compute_dice(prediction, one_hot(volume["label"].unsqueeze(0), num_classes)))
-    return torch.cat(scores)[:, 1:].nanmean(0).tolist()

@@ -45,9 +45,10 @@ COMPARED = {
 # one change each against "ours"
 ABLATIONS = {
     "random_start": Strategy("ours, random first study", typical_start=False),
-    "no_diversity": Strategy("ours without diversity", weights=SelectionWeights(1, 1, 0, 0), duplicate_share=0),
-    "uncertainty": Strategy("uncertainty only", weights=SelectionWeights(0, 1, 0, 0), duplicate_share=0),
-    "distance": Strategy("prototype distance only", weights=SelectionWeights(1, 0, 0, 0), duplicate_share=0),
+    "trust_at_once": Strategy("ours, network's scores count at once", weights=SelectionWeights(full_trust=1)),
+    "no_diversity": Strategy("ours without diversity", weights=SelectionWeights(1, 1, 0, 0, 1), duplicate_share=0),
+    "uncertainty": Strategy("uncertainty only", weights=SelectionWeights(0, 1, 0, 0, 1), duplicate_share=0),
+    "distance": Strategy("prototype distance only", weights=SelectionWeights(1, 0, 0, 0, 1), duplicate_share=0),
     "coverage": Strategy("coverage only", weights=SelectionWeights(0, 0, 1, 0)),
     "features": Strategy("ours, embedding of the features", embedding="features"),
     "novelty": Strategy("novelty only", weights=SelectionWeights(0, 0, 0, 1)),

@@ -88,17 +88,17 @@ def load_split(task: SegmentationTask, num_labelled: int | None, seed: int) -> S
     )
 
 
-def load_volumes(task: SegmentationTask) -> tuple[list[dict], list[dict], list[str]]:
+def load_volumes(task: SegmentationTask) -> tuple[list[dict], list[dict], list[dict]]:
     """
     Returns:
-        loaded, normalised volumes with labels of the training and of the validation cases, and the file names of the
-        training cases.
+        loaded, normalised volumes with labels of the training and of the validation cases, and the training items of
+        the data list, with their ``patient_id``.
 
     Raises:
         ValueError: when MONAI_PROTO_DATA is not set.
     """
     training, validation = _items(task)
-    return _loaded(training, task), _loaded(validation, task), [Path(item["image"]).name for item in training]
+    return _loaded(training, task), _loaded(validation, task), training
 
 
 def _items(task: SegmentationTask) -> tuple[list[dict], list[dict]]:

@@ -16,8 +16,9 @@ class StudyScore:
     """
     Attributes:
         embedding: (K, D) for the distance between studies, see ``monai_proto.metrics.embedding_distances``.
-        prototype_distance: mean over the predicted classes of the distance to the class's prototype, 0 .. 2; 1 for a
-            study in which no class with a prototype is predicted; None without prototypes.
+        prototype_distance: mean over the predicted classes of the distance to the class's prototype, relative to the
+            study's background (``monai_proto.metrics.relative_prototype_distances``), -2 .. 2; 0 for a study in which
+            no class with a prototype is predicted; None without prototypes.
         uncertainty: mean entropy around the predicted foreground, 0 .. 1; None without a network.
         class_distances: prototype distance of each class, None for a class that is not predicted or has no prototype.
         class_voxels: predicted voxels of each class.

@@ -13,6 +13,8 @@ from monai_proto.metrics.study_score import embedding_distances
 
 __all__ = ["SelectionWeights", "StudyChoice", "StudyReasons", "select_study"]
 
+_OF_THE_NETWORK = ("prototype_distance", "uncertainty")
+_VALUES = (*_OF_THE_NETWORK, "coverage", "novelty")
 _CHUNK = 1024
 _SAMPLE = 512
 
@@ -27,34 +29,46 @@ class SelectionWeights:
         coverage: of how much nearer the studies that are left would be to a labelled one: representative studies of
             what is not covered yet.
         novelty: of the distance to the nearest labelled or recently offered study: outliers first.
+        full_trust: labelled studies from which prototype distance and uncertainty count fully. With one their weights
+            are zero, and they grow in equal steps: where a network that has seen one or two studies is unsure, another
+            typical study helps more than an odd one. 1 lets them count at once.
 
     Raises:
-        ValueError: when a weight is negative or all are zero.
+        ValueError: when a weight is negative, all are zero, or ``full_trust`` is below 1.
     """
 
-    prototype_distance: float = 0.5
+    prototype_distance: float = 1.0
     uncertainty: float = 1.0
     coverage: float = 2.0
     novelty: float = 0.0
+    full_trust: int = 4
 
     def __post_init__(self) -> None:
-        for name, value in self.__dict__.items():
-            if not value >= 0:
-                raise ValueError(f"{name} must not be negative, got {value}.")
-        if not any(self.__dict__.values()):
+        if self.full_trust < 1:
+            raise ValueError(f"full_trust must be at least 1, got {self.full_trust}.")
+        for name in _VALUES:
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not any(getattr(self, name) for name in _VALUES):
             raise ValueError("weights must not all be zero.")
+
+    def after(self, num_labelled: int) -> dict[str, float]:
+        """Weight of each value with so many labelled studies."""
+        missing = max(self.full_trust - max(num_labelled, 1), 0)
+        trust = 1 - missing / max(self.full_trust - 1, 1)
+        return {name: getattr(self, name) * (trust if name in _OF_THE_NETWORK else 1.0) for name in _VALUES}
 
 
 @dataclass(frozen=True)
 class StudyReasons:
     """
-    Why a study has its place. ``values`` and ``ranks`` go by the names of :class:`SelectionWeights`.
+    Why a study has its place. ``values`` and ``ranks`` go by the names of the weights.
 
     Attributes:
         priority: weighted mean of the ranks, 0 .. 1; the highest is chosen.
         values: prototype distance, uncertainty, coverage and novelty; those that are not known are left out.
-        ranks: of each value among all candidates, 0 .. 1, 1 being the largest; studies with the same value share the
-            mean of their ranks.
+        ranks: of each value that counts, among all candidates, 0 .. 1, 1 being the largest; studies with the same
+            value share the mean of their ranks.
         near_duplicate: whether it is so like a recently offered study that it was passed over.
     """
 
@@ -95,8 +109,7 @@ def select_study(
         candidates: id -> score of every study without a label that can be offered.
         labelled: embeddings (K, D) of the studies with a label, of the same network.
         recent: embeddings (K, D) of the studies that were offered last, with a label by now or not.
-        weights: of the ranks. A value that no candidate has is left out, and so are prototype distance and
-            uncertainty before anything is labelled.
+        weights: of the ranks. A value that no candidate has is left out.
         duplicate_share: a study whose distance to a recently offered one is below this share of the median distance
             between candidates counts as its near-duplicate, and is passed over unless nothing else is left.
 
@@ -115,8 +128,8 @@ def select_study(
     values = _embedding_values(embeddings, known)
     if len(known):
         values |= _score_values(candidates, ids)
-    used = {name: weight for name, weight in weights.__dict__.items() if weight and name in values}
-    used = used or {"coverage": 1.0}  # the weights are all on values that are not known yet
+    used = {name: weight for name, weight in weights.after(len(labelled)).items() if weight and name in values}
+    used = used or {"coverage": 1.0}  # the weights are all on values that are not known, or not trusted, yet
     ranks = {name: (rankdata(values[name]) - 0.5) / len(ids) for name in used}
     priority = sum(weight * ranks[name] for name, weight in used.items()) / sum(used.values())
     near = _near_duplicates(embeddings, _stacked(recent, "recent", embeddings), duplicate_share)
@@ -149,7 +162,7 @@ def _stacked(embeddings: Sequence[torch.Tensor], name: str, like: torch.Tensor |
 
 def _score_values(candidates: Mapping[str, StudyScore], ids: Sequence[str]) -> dict[str, list[float]]:
     values = {}
-    for name in ("prototype_distance", "uncertainty"):
+    for name in _OF_THE_NETWORK:
         found = [getattr(candidates[study], name) for study in ids]
         missing = [study for study, value in zip(ids, found, strict=True) if value is None]
         if missing and len(missing) < len(ids):

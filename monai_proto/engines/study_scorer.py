@@ -10,13 +10,14 @@ from monai.data import MetaTensor
 from torch import nn
 
 from monai_proto.data.study_score import StudyScore
-from monai_proto.metrics.study_score import class_feature_means, foreground_entropy, prototype_distances
+from monai_proto.metrics.study_score import class_feature_means, foreground_entropy, relative_prototype_distances
 from monai_proto.metrics.thumbnail_embedding import thumbnail_embedding
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 
 __all__ = ["StudyScorer"]
 
 _EMBEDDINGS = ("image", "features")
+_NOTHING_FOUND = 0.0  # no nearer to the prototypes than the background is
 
 
 class StudyScorer:
@@ -57,7 +58,7 @@ class StudyScorer:
         prototypes: ClassMemoryBank | torch.Tensor | None = None,
         device: torch.device | str = "cpu",
         amp: bool = False,
-        margin: int = 2,
+        margin: int = 4,
         embedding: str = "image",
     ) -> None:
         if embedding not in _EMBEDDINGS:
@@ -100,10 +101,10 @@ class StudyScorer:
                 )
             takes_part = (voxels > 0) & (self.prototypes != 0).any(1)
             takes_part[0] = False  # background has no single look
-            values = prototype_distances(means, self.prototypes).tolist()
+            values = relative_prototype_distances(means, self.prototypes).tolist()
             distances = tuple(d if part else None for d, part in zip(values, takes_part.tolist(), strict=True))
         present = [d for d in distances if d is not None]
-        missing = 1.0 if self.prototypes is not None else None
+        missing = _NOTHING_FOUND if self.prototypes is not None else None
         return StudyScore(
             embedding=self._embedding(image, means),
             prototype_distance=sum(present) / len(present) if present else missing,

@@ -13,6 +13,7 @@ from monai_proto.metrics.study_score import (
     embedding_distances,
     foreground_entropy,
     prototype_distances,
+    relative_prototype_distances,
 )
 from monai_proto.metrics.thumbnail_embedding import thumbnail_embedding
 
@@ -33,6 +34,7 @@ __all__ = [
     "macro_auroc",
     "occlusion_drops",
     "prototype_distances",
+    "relative_prototype_distances",
     "reliability_curve",
     "risk_coverage_curve",
     "selective_balanced_accuracy",

@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from monai.transforms.utils_morphological_ops import dilate
 
-__all__ = ["class_feature_means", "embedding_distances", "foreground_entropy", "prototype_distances"]
+__all__ = [
+    "class_feature_means",
+    "embedding_distances",
+    "foreground_entropy",
+    "prototype_distances",
+    "relative_prototype_distances",
+]
 
 
 def class_feature_means(
@@ -55,7 +61,26 @@ def prototype_distances(means: torch.Tensor, prototypes: torch.Tensor) -> torch.
     return 1 - (means * F.normalize(prototypes.to(means), dim=1)).sum(1)
 
 
-def foreground_entropy(logits: torch.Tensor, margin: int = 2) -> torch.Tensor:
+def relative_prototype_distances(means: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
+    """
+    :func:`prototype_distances` less the distance of the study's background to the same prototypes:
+    ``cos(mean background feature, prototype) - mean cos(feature, prototype)``.
+
+    A voxel has its label because its feature is near the prototype, so that the distance alone says little about
+    errors. They show where a study's background comes near the prototypes, too.
+
+    Args:
+        means: of :func:`class_feature_means` (C, D), class 0 being the background.
+        prototypes: (C, D), of any length.
+
+    Returns:
+        (C,), in -2 .. 2: the lower, the better a class stands out from the study's background.
+    """
+    background = prototypes.to(means).new_zeros(means.shape) + F.normalize(means[0], dim=0)
+    return prototype_distances(means, prototypes) - prototype_distances(background, prototypes)
+
+
+def foreground_entropy(logits: torch.Tensor, margin: int = 4) -> torch.Tensor:
     """
     Mean entropy of the softmax over the predicted foreground and its surroundings, divided by log C.
 

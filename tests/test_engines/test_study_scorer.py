@@ -51,15 +51,17 @@ class OnlyBackground(torch.nn.Module):
 
 
 def slow_score(network, image, prototypes):
-    """The cosine of every voxel's cell with the prototype of the voxel's predicted class."""
+    """The cosine of every voxel's cell with the prototype of its predicted class, less that of the mean background."""
     with torch.no_grad():
         output = network(image[None], full_output=True)
     labels = output.logits[0].argmax(0)
     cells = F.interpolate(output.projection, size=image.shape[1:], mode="nearest-exact")[0]
+    background = F.normalize(cells[:, labels == 0], dim=0).mean(1)
     distances = []
     for index in (1, 2):
-        rows = cells[:, labels == index].T
-        distances.append(float((1 - F.cosine_similarity(rows, prototypes[index][None])).mean()))
+        rows, prototype = cells[:, labels == index].T, prototypes[index]
+        own = 1 - F.cosine_similarity(rows, prototype[None])
+        distances.append(float(own.mean() - (1 - F.cosine_similarity(background, prototype, dim=0))))
     return distances, output.logits[0]
 
 
@@ -101,7 +103,7 @@ def test_windows_of_odd_and_small_volumes(network, bank, shape):
     image = torch.randn(1, *shape, generator=torch.Generator().manual_seed(3))
     score = StudyScorer(network, SlidingWindowInferer((16, 16, 16), overlap=0.25), bank)(image, "study")
     assert sum(score.class_voxels) == image.numel()
-    assert 0 < score.prototype_distance < 2
+    assert -2 < score.prototype_distance < 2
 
 
 def test_the_order_of_prototypes_matters(network, bank, image):
@@ -113,9 +115,9 @@ def test_the_order_of_prototypes_matters(network, bank, image):
     assert abs(scores[0] - scores[1]) > 1e-3
 
 
-def test_a_study_without_foreground_has_distance_one_and_an_embedding_of_zeros(network, bank, image):
+def test_a_study_without_foreground_has_distance_zero_and_an_embedding_of_zeros(network, bank, image):
     score = StudyScorer(OnlyBackground(network), SimpleInferer(), bank, embedding="features")(image, "study")
-    assert score.prototype_distance == 1
+    assert score.prototype_distance == 0
     assert not score.embedding.any()
     assert score.class_distances == (None, None, None)
     assert score.uncertainty == pytest.approx(0, abs=1e-6)

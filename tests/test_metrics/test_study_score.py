@@ -14,6 +14,7 @@ from monai_proto.metrics import (
     embedding_distances,
     foreground_entropy,
     prototype_distances,
+    relative_prototype_distances,
     thumbnail_embedding,
 )
 
@@ -59,6 +60,23 @@ def test_length_of_features_and_prototypes_does_not_matter(seed, factor):
     torch.testing.assert_close(prototype_distances(means, prototypes), prototype_distances(scaled, factor * prototypes))
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_relative_distance_falls_when_the_background_moves_away_from_the_prototypes(seed):
+    features, labels = random_case(seed, factor=1)
+    prototype = torch.ones(5)
+    opposite = torch.where(labels == 0, -prototype.view(5, 1, 1, 1), features)
+    alike = torch.where(labels == 0, prototype.view(5, 1, 1, 1), features)
+    far, near = (
+        relative_prototype_distances(class_feature_means(f, labels, 4)[0], prototype.expand(4, 5))
+        for f in (opposite, alike)
+    )
+    means, _ = class_feature_means(features, labels, 4)
+    own = prototype_distances(means, prototype.expand(4, 5))[1:]
+    torch.testing.assert_close(far[1:], own - 2)
+    torch.testing.assert_close(near[1:], own)
+
+
 def test_a_structure_of_one_voxel_is_not_lost_on_a_coarser_grid():
     features = torch.randn(5, 4, 4)
     labels = torch.zeros(16, 16, dtype=torch.long)
@@ -98,11 +116,11 @@ def test_entropy_is_the_mean_over_the_foreground_and_its_surroundings(seed, marg
 
 def test_entropy_of_a_volume_without_foreground_is_that_of_the_whole_volume():
     logits = torch.stack([torch.ones(6, 6), torch.linspace(-3, 0.9, 36).reshape(6, 6)])
-    assert float(foreground_entropy(logits)) == pytest.approx(slow_entropy(logits, 2), abs=1e-6)
+    assert float(foreground_entropy(logits)) == pytest.approx(slow_entropy(logits, 4), abs=1e-6)
 
 
 def test_entropy_does_not_depend_on_how_much_background_a_study_shows():
-    logits = torch.zeros(2, 20, 20)
+    logits = torch.zeros(2, 20, 20)  # the surroundings of 4 voxels end within
     logits[0], logits[:, 8:12, 8:12] = 9.0, torch.tensor([-1.0, 1.0])[:, None, None]
     wide = F.pad(logits, (10, 10, 10, 10), mode="replicate")
     assert float(foreground_entropy(wide)) == pytest.approx(float(foreground_entropy(logits)), rel=1e-5)
