@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+import requests
 from fastapi import HTTPException
 from monailabel.interfaces.exception import MONAILabelException
 
@@ -25,13 +26,18 @@ def refuse(status: int, detail: str) -> NoReturn:
 
 @contextmanager
 def http_answers() -> Iterator[None]:
-    """Status 422 for input that does not fit (``ValueError``), 500 for what else goes wrong, both with the reason."""
+    """
+    Status 422 for input that does not fit (``ValueError``), 502 for a DICOMweb server that does not answer, 500 for
+    what else goes wrong, all with the reason.
+    """
     try:
         yield
     except HTTPException:
         raise
     except MONAILabelException as error:
         refuse(422, error.msg)
+    except requests.RequestException as error:
+        refuse(502, f"The DICOMweb server does not answer as it should: {error}")
     except Exception as error:
         first = error
         while not isinstance(first, ValueError) and first.__cause__ is not None:  # MONAI wraps what transforms raise
