@@ -33,7 +33,7 @@ def read_segmentation(file: str | os.PathLike, series: DicomSeries) -> tuple[np.
             label = _frames(segmentation, series)
         except (ValueError, RuntimeError, AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"SEG cannot be laid on series {series.first.series_uid}: {error}") from error
-        names = {int(item.segment_number): str(item.segment_label) for item in segmentation.segment_descriptions}
+        names = {int(item.SegmentNumber): str(item.SegmentLabel) for item in segmentation.SegmentSequence}
     return label.T.astype(np.uint16 if max(names) > 255 else np.uint8), names
 
 
