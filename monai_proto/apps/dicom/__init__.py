@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from monai_proto.apps.dicom.node import DicomNode, Peer
-from monai_proto.apps.dicom.seg_reader import read_segmentation
 from monai_proto.apps.dicom.seg_writer import Algorithm, write_segmentation
 from monai_proto.apps.dicom.segments import Segment, segments_from_metadata
 from monai_proto.apps.dicom.series_input import open_series
@@ -17,7 +16,6 @@ __all__ = [
     "Segment",
     "SegmentedSeries",
     "open_series",
-    "read_segmentation",
     "segment_series",
     "segments_from_metadata",
     "write_segmentation",

@@ -19,8 +19,12 @@ _MOST = 255
 
 
 def bundle_segments(bundle: BundleCopy) -> list[Segment]:
-    """The classes of the weights that are served."""
-    return segments_from_metadata(read_bundle_metadata(bundle.path, bundle.models / MODEL_NAME))
+    """The classes of the weights that are served; of a promptable model the one that its masks are of."""
+    metadata = read_bundle_metadata(bundle.path, bundle.models / MODEL_NAME)
+    if bundle.kind == "promptable":
+        channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        return [segment_of_name(1, next(name for name in channels.values() if name != "background"))]
+    return segments_from_metadata(metadata)
 
 
 class LabelClasses:
@@ -59,18 +63,18 @@ class LabelClasses:
             segments.append(replace(known, value=value) if known else fallback)
         return segments
 
-    def values(self, label: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
+    def values(self, names: Mapping[int, str]) -> dict[str, int]:
         """
-        Label map of a SEG's segment numbers as one of the models' values: by name where a model knows all of the names,
-        else the segment numbers themselves.
+        Label value of each segment of a SEG by its name: a model's where models know all of the names, else the
+        segment's number.
+
+        Args:
+            names: of the segments, by number.
         """
         by_name, _ = self._known()
-        if not all(name.lower() in by_name for name in names.values()):
-            return label
-        table = np.zeros(max(names) + 1, label.dtype)
-        for number, name in names.items():
-            table[number] = by_name[name.lower()].value
-        return table[label]
+        if all(name.lower() in by_name for name in names.values()):
+            return {name: by_name[name.lower()].value for name in names.values()}
+        return {name: number for number, name in names.items()}
 
     def _known(self) -> tuple[dict[str, Segment], dict[int, Segment]]:
         """By name, which may be a model's or that of the SEG, and by value."""

@@ -107,7 +107,10 @@ def _pair_problem(datastore: CheckedLabels, study: str, num_classes: int) -> str
     if unreadable:
         return unreadable
     volume, _ = read_volume(datastore.image_path(study))
-    mask, problems = read_volume(datastore.label_path(study))
+    try:
+        mask, problems = read_volume(datastore.label_path(study))
+    except ValueError as error:  # a SEG that does not lie on its series
+        return str(error)
     problems = problems or check_same_shape(volume, mask)
     problems = problems or [*check_same_affine(volume, mask), *check_label_values(mask, range(num_classes))]
     return _text(problems)

@@ -25,7 +25,6 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import md5_digest
 from pydicom import Dataset, dcmread
 
-from monai_proto.apps.dicom.seg_reader import read_segmentation
 from monai_proto.apps.dicom.seg_writer import Algorithm, write_segmentation
 from monai_proto.apps.dicom.segments import Segment
 from monai_proto.apps.dicom.series_input import open_series
@@ -35,6 +34,7 @@ from monai_proto.apps.monailabel.refusals import refuse
 from monai_proto.data.atomic_write import new_folder_atomically
 from monai_proto.data.dicom_nifti import write_nifti
 from monai_proto.data.dicom_pixels import read_pixels
+from monai_proto.data.dicom_seg_reader import read_segment_names, read_segmentation
 
 __all__ = ["WebStudies", "require_dicomweb", "web_client"]
 
@@ -247,12 +247,15 @@ class WebStudies(CheckedLabels, DICOMWebDatastore):
                 return known
             instances = self._client.retrieve_series(label.study_uid, label.series_uid)
             with tempfile.TemporaryDirectory(dir=self._datastore_path) as folder:
-                instances[-1].save_as(Path(folder) / "seg.dcm", enforce_file_format=True)
-                series = open_series(self._source(study))
-                numbers, names = read_segmentation(Path(folder) / "seg.dcm", series)
-                file = Path(folder) / f"{study}.nii.gz"
-                write_nifti(file, self._classes.values(numbers, names), series.affine)
-                info = {"SeriesInstanceUID": label.series_uid, "segments": names}
+                seg, file = Path(folder) / "seg.dcm", Path(folder) / f"{study}.nii.gz"
+                instances[-1].save_as(seg, enforce_file_format=True)
+                series, values = open_series(self._source(study)), self._classes.values(read_segment_names(seg))
+                try:
+                    mask, notes = read_segmentation(seg, series, values)
+                except ValueError as error:
+                    raise ValueError(f"Label of {study}: SEG series {label.series_uid} {error}.") from error
+                write_nifti(file, mask, series.affine)
+                info = {"SeriesInstanceUID": label.series_uid, "segments": values, "notes": notes}
                 LocalDatastore.save_label(self, study, str(file), _FINAL, info)
             return LocalDatastore.get_label_uri(self, study, _FINAL)
 
