@@ -42,19 +42,19 @@ class LabelServer:
     A running server.
 
     Args:
-        studies: folder of studies.
+        studies: folder of studies, or address of a DICOMweb server.
         models: names of bundles.
         log: file for what it prints.
         options: further options of ``monai-proto label``.
     """
 
-    def __init__(self, studies: Path, models: list[str], log: Path, *options: str) -> None:
+    def __init__(self, studies: Path | str, models: list[str], log: Path, *options: str) -> None:
         require_label_env()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.studies, self.log, self.url = studies, log, f"http://127.0.0.1:{port}"
-        self.workspace = studies / "monai_proto_label"
+        self.workspace = Path(studies) / "monai_proto_label"  # of a folder
         command = [str(LABEL_PYTHON), "-m", "monai_proto.apps.cli", "label", "--studies", str(studies)]
         command += ["--models", ",".join(models), "--port", str(port), *options]
         with open(log, "wb") as stream:

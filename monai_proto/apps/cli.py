@@ -107,7 +107,13 @@ def dicom_node(
 
 @app.command("label")
 def label(
-    studies: Annotated[Path, typer.Option(help="Folder of NIfTI volumes, DICOM series in sub-folders, photographs.")],
+    studies: Annotated[
+        str,
+        typer.Option(
+            help="Folder of NIfTI volumes, DICOM series in sub-folders, photographs; or http(s) address of a DICOMweb "
+            "server, whose studies the OHIF viewer shows."
+        ),
+    ],
     models: Annotated[
         str | None, typer.Option(help="Names of bundles, separated by commas. Default: all.", show_default=False)
     ] = None,
@@ -117,7 +123,9 @@ def label(
     workspace: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the trained models. Default: monai_proto_label in the studies folder.", show_default=False
+            help="Folder for the trained models. Default: monai_proto_label in the studies folder, for a DICOMweb "
+            "server in ~/.local/share.",
+            show_default=False,
         ),
     ] = None,
     modality: Annotated[str, typer.Option(help="Of the volumes, for SAM on slices: ct or mr.")] = "ct",

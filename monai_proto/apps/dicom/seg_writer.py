@@ -46,11 +46,13 @@ class Algorithm:
         name: of the model.
         version: of the model.
         description: SeriesDescription, at most 64 characters.
+        type: SegmentAlgorithmType, ``AUTOMATIC``, ``SEMIAUTOMATIC`` or ``MANUAL``.
     """
 
     name: str
     version: str
     description: str = "Segmentation"
+    type: str = "AUTOMATIC"
 
 
 def write_segmentation(
@@ -144,8 +146,8 @@ def _descriptions(segments: Sequence[Segment], algorithm: Algorithm) -> list:
             segment_label=segment.name,
             segmented_property_category=coded(*segment.category),
             segmented_property_type=coded(*segment.type),
-            algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=identification,
+            algorithm_type=seg.SegmentAlgorithmTypeValues(algorithm.type),
+            algorithm_identification=None if algorithm.type == "MANUAL" else identification,
             tracking_uid=highdicom.UID(),
             tracking_id=segment.name,
         )

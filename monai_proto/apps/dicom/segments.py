@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_proto.data.dicom_packages import dicom_package
 
-__all__ = ["SIDE_CODES", "Segment", "segments_from_metadata"]
+__all__ = ["SIDE_CODES", "Segment", "segment_of_name", "segments_from_metadata"]
 
 CodeTriple = tuple[str, str, str]
 
@@ -91,6 +91,11 @@ def segments_from_metadata(metadata: Mapping[str, Any]) -> list[Segment]:
     if not isinstance(own, Mapping) or not all(isinstance(item, Mapping) for item in own.values()):
         raise ValueError(f"metadata.json: dicom_segments must give an object for each label value, got {own!r}.")
     return [_segment(value, names[value], own.get(str(value), {})) for value in sorted(names)]
+
+
+def segment_of_name(value: int, name: str) -> Segment:
+    """A class that is known by its name alone, coded as :func:`segments_from_metadata` does."""
+    return _segment(value, name, {})
 
 
 def _segment(value: int, name: str, own: Mapping[str, Any]) -> Segment:

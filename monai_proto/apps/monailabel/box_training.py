@@ -8,7 +8,7 @@ from typing import Any
 
 from monai_proto.apps.monailabel.box_labels import boxed_items
 from monai_proto.apps.monailabel.bundle_training import BundleTraining, held_out
-from monai_proto.apps.monailabel.study_datastore import StudyDatastore
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 
 __all__ = ["BoxTraining"]
 
@@ -30,7 +30,7 @@ class BoxTraining(BundleTraining):
             options["modality"] = ["ct", "mr"]
         return options
 
-    def require_studies(self, datastore: StudyDatastore) -> None:
+    def require_studies(self, datastore: CheckedLabels) -> None:
         """
         Raises:
             ValueError: when no study of the bundle's kind has boxes.
@@ -39,7 +39,7 @@ class BoxTraining(BundleTraining):
             kind = "volume" if self.bundle.volumes else "photograph"
             raise ValueError(f'{self.bundle.name} needs at least one {kind} with boxes (tag "boxes"); there is none.')
 
-    def overrides(self, request: Mapping[str, Any], datastore: StudyDatastore) -> tuple[dict[str, Any], dict[str, Any]]:
+    def overrides(self, request: Mapping[str, Any], datastore: CheckedLabels) -> tuple[dict[str, Any], dict[str, Any]]:
         """As the class says."""
         boxed = self._boxed(datastore)
         scored = [study for study in boxed if datastore.label_path(study)]
@@ -59,7 +59,7 @@ class BoxTraining(BundleTraining):
         remembered = {"boxed": sorted(set(boxed) - aside), "objects": len(parts["training"]), "held_out": sorted(aside)}
         return changed, remembered
 
-    def _boxed(self, datastore: StudyDatastore) -> dict[str, str]:
+    def _boxed(self, datastore: CheckedLabels) -> dict[str, str]:
         return {s: f for s, f in datastore.boxes().items() if datastore.is_volume(s) == self.bundle.volumes}
 
     def _without_validation(self) -> list[dict[str, Any]]:

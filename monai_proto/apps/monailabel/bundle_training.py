@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import device_list, name_to_device
 
-from monai_proto.apps.monailabel.study_datastore import StudyDatastore
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.workspace import MODEL_NAME, BundleCopy, publish_model
 from monai_proto.data.atomic_write import write_text_atomically
 
@@ -67,20 +67,20 @@ class BundleTraining(TrainTask):
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
     @abstractmethod
-    def require_studies(self, datastore: StudyDatastore) -> None:
+    def require_studies(self, datastore: CheckedLabels) -> None:
         """
         Raises:
             ValueError: when the datastore has not what a training needs.
         """
 
     @abstractmethod
-    def overrides(self, request: Mapping[str, Any], datastore: StudyDatastore) -> tuple[dict[str, Any], dict[str, Any]]:
+    def overrides(self, request: Mapping[str, Any], datastore: CheckedLabels) -> tuple[dict[str, Any], dict[str, Any]]:
         """
         Returns:
             values of ``train.json`` to replace, and what to remember of the studies.
         """
 
-    def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+    def __call__(self, request: Mapping[str, Any], datastore: CheckedLabels) -> dict[str, Any]:
         """
         Args:
             request: ``max_epochs``, ``val_split``, ``pretrained``, ``device``.

@@ -21,8 +21,11 @@ from monailabel.tasks.activelearning.random import Random
 from monailabel.utils.async_tasks.utils import tasks
 
 import monai_proto
+from monai_proto.apps.dicom.seg_writer import Algorithm
 from monai_proto.apps.monailabel.box_training import BoxTraining
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.classification_task import ClassificationTask
+from monai_proto.apps.monailabel.label_classes import LabelClasses, bundle_segments
 from monai_proto.apps.monailabel.prompt_task import PromptTask
 from monai_proto.apps.monailabel.prototype_strategy import PrototypeStrategy
 from monai_proto.apps.monailabel.refusals import http_answers, refuse
@@ -31,7 +34,14 @@ from monai_proto.apps.monailabel.semi_supervised_training import SemiSupervisedT
 from monai_proto.apps.monailabel.server_routes import add_routes
 from monai_proto.apps.monailabel.study_datastore import StudyDatastore
 from monai_proto.apps.monailabel.study_scoring import PrototypeScoring, StudyScoring
-from monai_proto.apps.monailabel.workspace import WORKSPACE_NAME, bundles_for, default_bundles_dir, is_inside
+from monai_proto.apps.monailabel.web_studies import WebStudies, web_client
+from monai_proto.apps.monailabel.workspace import (
+    bundles_for,
+    default_bundles_dir,
+    default_workspace,
+    is_inside,
+    is_web_address,
+)
 
 __all__ = ["ProtoLabelApp"]
 
@@ -44,16 +54,14 @@ class ProtoLabelApp(MONAILabelApp):
     """
     Args:
         app_dir: folder that MONAI Label was given.
-        studies: folder of the studies.
+        studies: folder of the studies, or address of a DICOMweb server.
         conf: ``models`` (names of bundles, with commas; default all), ``bundles`` (their folder; default that of the
-            checkout), ``workspace`` (folder for copies of the bundles; default ``monai_proto_label`` in the studies
-            folder), ``modality`` (``ct`` or ``mr``, for SAM on slices).
+            checkout), ``workspace`` (folder for copies of the bundles; default :func:`default_workspace`), ``modality``
+            (``ct`` or ``mr``, for SAM on slices).
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        if studies.startswith(("http://", "https://")):
-            raise ValueError(f"Studies must be a folder, got {studies}: this app serves no remote datastore.")
-        self.workspace = Path(conf.get("workspace") or Path(studies) / WORKSPACE_NAME)
+        self.workspace = Path(conf.get("workspace") or default_workspace(studies))
         names = [name.strip() for name in conf.get("models", "").split(",") if name.strip()]
         bundles_dir = Path(conf["bundles"]) if conf.get("bundles") else default_bundles_dir()
         self.bundles = bundles_for(bundles_dir, self.workspace, names or None)
@@ -66,9 +74,12 @@ class ProtoLabelApp(MONAILabelApp):
             version=monai_proto.__version__,
         )
 
-    def init_datastore(self) -> StudyDatastore:
-        """The studies folder."""
-        return StudyDatastore(self.studies, self.workspace)
+    def init_datastore(self) -> CheckedLabels:
+        """The studies folder, or the DICOMweb server."""
+        if not is_web_address(self.studies):
+            return StudyDatastore(self.studies, self.workspace)
+        segmenting = [bundle for bundle in self.bundles.values() if bundle.kind == "segmentation"]
+        return WebStudies(web_client(self.studies), self.workspace, LabelClasses(segmenting))
 
     def init_infers(self) -> dict[str, InferTask]:
         """A task for each bundle."""
@@ -105,10 +116,10 @@ class ProtoLabelApp(MONAILabelApp):
         return self._local_request("/scoring/", None, "Scoring") or {}
 
     def info(self) -> dict[str, Any]:
-        """What clients show; ``left_out`` names files of the studies folder that are no study, and why."""
+        """What clients show; ``left_out`` names files that are no study, and SEG that are no label."""
         return {**super().info(), "left_out": self.datastore().left_out}
 
-    def infer(self, request: dict[str, Any], datastore: StudyDatastore | None = None) -> dict[str, Any]:
+    def infer(self, request: dict[str, Any], datastore: CheckedLabels | None = None) -> dict[str, Any]:
         """
         Raises:
             HTTPException: 404 for an unknown model or study, 403 for a file elsewhere, 409 for weights that do not fit,
@@ -123,7 +134,7 @@ class ProtoLabelApp(MONAILabelApp):
         with http_answers():
             return super().infer(request, datastore)
 
-    def batch_infer(self, request: dict[str, Any], datastore: StudyDatastore | None = None) -> dict[str, Any]:
+    def batch_infer(self, request: dict[str, Any], datastore: CheckedLabels | None = None) -> dict[str, Any]:
         """
         Returns:
             study -> result, or ``error`` where the model cannot take it: one broken study does not end the batch.
@@ -132,12 +143,28 @@ class ProtoLabelApp(MONAILabelApp):
         request = {**request, "multi_gpu": bool(request.get("multi_gpu", True)) and several}
         return self._batch_infer(request, datastore or self.datastore(), self._result_or_error)
 
-    def _result_or_error(self, request: dict[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+    def _result_or_error(self, request: dict[str, Any], datastore: CheckedLabels) -> dict[str, Any]:
         try:
             return self.infer(request, datastore)
         except HTTPException as error:
             logger.warning("No result for %s: %s", request.get("image"), error.detail)
             return {"error": error.detail}
+
+    def dicom_seg(self, model: str, image: str, label: str) -> str:
+        """
+        What a model made of a series, as a DICOM SEG in a file for temporary files.
+
+        Raises:
+            HTTPException: 422 when the studies are not those of a DICOMweb server.
+        """
+        datastore = self.datastore()
+        if not isinstance(datastore, WebStudies):
+            refuse(422, "output=dicom_seg is for the studies of a DICOMweb server, these are in a folder.")
+        task = self._infers[model]
+        algorithm = Algorithm(model, str(task.version))
+        with http_answers():
+            file = tempfile.mkstemp(suffix=".dcm")[1]
+            return str(datastore.write_seg(image, label, bundle_segments(task.bundle), algorithm, file))
 
     def _require_upload(self, path: str) -> None:
         """A file that came with the request lies in the folder for temporary files; a session's in that of sessions."""
@@ -154,7 +181,7 @@ class ProtoLabelApp(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Called when the server starts."""
         super().on_init_complete()
-        add_routes(self.require_trainable)
+        add_routes(self.require_trainable, self.dicom_seg)
 
     def bundle_path(self, model: str | None) -> None:
         """None: nothing of a bundle has to be on the path of the training's process."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from monai.data import list_data_collate
 from monai.transforms import Compose
+from monailabel.transform.writer import write_itk
 from monailabel.utils.others.generic import name_to_device
 from PIL import Image
 
@@ -27,6 +28,7 @@ from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter
 __all__ = ["PromptTask"]
 
 _CACHE_BYTES = 2 * 2**30
+_VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd")
 _AXES = ("axial", "coronal", "sagittal")
 
 
@@ -76,7 +78,7 @@ class PromptTask(BundleTask):
         with torch.no_grad():
             logits = inferer(image, network, **prompts)
         mask = np.asarray(torch.as_tensor(logits)[0, 0].cpu() > 0)
-        return self._written(mask, path), {"label_names": self.labels}
+        return self._written(mask, path, request), {"label_names": self.labels}
 
     def _prefix_cache(self, network: AdaptableSegmenter) -> PrefixCache:
         """So that the second click on an image is answered quickly."""
@@ -93,12 +95,20 @@ class PromptTask(BundleTask):
         prompts = _volume_prompts(place, *_given(request, 3, 6))
         return {"image": path, "image_id": Path(path).name, "axis": axis, "prompts": prompts}
 
-    def _written(self, mask: np.ndarray, path: str) -> str:
-        file = tempfile.mkstemp(suffix=".nii.gz" if self.bundle.volumes else ".png")[1]
-        if self.bundle.volumes:
-            write_nifti(file, mask.astype(np.uint8), nib.load(path).affine)
-        else:
+    def _written(self, mask: np.ndarray, path: str, request: dict[str, Any]) -> str:
+        if not self.bundle.volumes:
+            file = tempfile.mkstemp(suffix=".png")[1]
             Image.fromarray(mask.astype(np.uint8) * 255).save(file)
+            return file
+        ending = request.get("result_extension") or ".nii.gz"
+        if ending not in _VOLUME_ENDINGS:
+            raise ValueError(f"result_extension must be one of {', '.join(_VOLUME_ENDINGS)}, got {ending!r}.")
+        file = tempfile.mkstemp(suffix=ending)[1]
+        affine = nib.load(path).affine
+        if ending == ".nii.gz":
+            write_nifti(file, mask.astype(np.uint8), affine)
+        else:  # OHIF asks for .nrrd
+            write_itk(mask, file, affine, np.uint8, bool(request.get("result_compress")))
         return file
 
 

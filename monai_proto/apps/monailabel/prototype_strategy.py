@@ -9,7 +9,7 @@ from typing import Any
 from monai.transforms import LoadImage
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from monai_proto.apps.monailabel.study_datastore import StudyDatastore
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.study_scoring import PrototypeScoring
 from monai_proto.data.study_score import StudyScore
 from monai_proto.data.study_selection import select_study
@@ -40,7 +40,7 @@ class PrototypeStrategy(Strategy):
         self.scoring = scoring
         self.name = name
 
-    def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any] | None:
+    def __call__(self, request: Mapping[str, Any], datastore: CheckedLabels) -> dict[str, Any] | None:
         """
         Returns:
             ``id``, and ``reasons``, ``scored``, ``failures``; None when no volume is left.
@@ -74,7 +74,7 @@ class PrototypeStrategy(Strategy):
             "failures": failures,
         }
 
-    def _recent(self, studies: list[str], datastore: StudyDatastore) -> list[str]:
+    def _recent(self, studies: list[str], datastore: CheckedLabels) -> list[str]:
         """Those offered last, the last first."""
         offered = {
             study: datastore.get_image_info(study).get("strategy", {}).get(self.name, {}).get("ts", 0)
@@ -84,7 +84,7 @@ class PrototypeStrategy(Strategy):
 
 
 def _looks(
-    unlabelled: list[str], labelled: list[str], datastore: StudyDatastore
+    unlabelled: list[str], labelled: list[str], datastore: CheckedLabels
 ) -> tuple[dict[str, StudyScore], list, dict[str, str]]:
     """Scores from thumbnails of the first studies, embeddings of labelled ones, and what cannot be read."""
     load = LoadImage(image_only=True, ensure_channel_first=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+import requests
 from fastapi import HTTPException
 from monailabel.interfaces.exception import MONAILabelException
 
@@ -33,13 +34,18 @@ def unwrapped(error: BaseException) -> BaseException:
 
 @contextmanager
 def http_answers() -> Iterator[None]:
-    """Status 422 for input that does not fit (``ValueError``), 500 for what else goes wrong, both with the reason."""
+    """
+    Status 422 for input that does not fit (``ValueError``), 502 for a DICOMweb server that does not answer, 500 for
+    what else goes wrong, all with the reason.
+    """
     try:
         yield
     except HTTPException:
         raise
     except MONAILabelException as error:
         refuse(422, error.msg)
+    except requests.RequestException as error:
+        refuse(502, f"The DICOMweb server does not answer as it should: {error}")
     except Exception as error:
         bad_input = unwrapped(error)
         if isinstance(bad_input, ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_proto.apps.monailabel.bundle_training import BundleTraining, held_out, loader
-from monai_proto.apps.monailabel.study_datastore import StudyDatastore
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.data.bundle_metadata import checkpoint_label_names
 from monai_proto.data.nifti_volume import VolumeProblem, read_volume
 from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
@@ -26,7 +26,7 @@ class SemiSupervisedTraining(BundleTraining):
     log of the training and ``training.json`` say so; a labelled one stops the training with its name.
     """
 
-    def require_studies(self, datastore: StudyDatastore) -> None:
+    def require_studies(self, datastore: CheckedLabels) -> None:
         """
         Raises:
             ValueError: when no volume has a final label, or all have one.
@@ -40,7 +40,7 @@ class SemiSupervisedTraining(BundleTraining):
                 "labelled; add some without a label."
             )
 
-    def overrides(self, request: Mapping[str, Any], datastore: StudyDatastore) -> tuple[dict[str, Any], dict[str, Any]]:
+    def overrides(self, request: Mapping[str, Any], datastore: CheckedLabels) -> tuple[dict[str, Any], dict[str, Any]]:
         """
         Raises:
             ValueError: when a labelled study cannot be used, or no unlabelled one can be read.
@@ -88,13 +88,13 @@ class SemiSupervisedTraining(BundleTraining):
         return [loader(path, "@network"), loader(path, "@teacher")]
 
 
-def _volumes(datastore: StudyDatastore) -> tuple[list[str], list[str]]:
+def _volumes(datastore: CheckedLabels) -> tuple[list[str], list[str]]:
     """Names of the labelled and of the unlabelled volumes."""
     parts = datastore.get_labeled_images(), datastore.get_unlabeled_images()
     return tuple([study for study in part if datastore.is_volume(study)] for part in parts)
 
 
-def _image_problem(datastore: StudyDatastore, study: str) -> str | None:
+def _image_problem(datastore: CheckedLabels, study: str) -> str | None:
     try:
         volume, problems = read_volume(datastore.image_path(study))
     except ValueError as error:  # a DICOM series that makes up no volume
@@ -102,12 +102,15 @@ def _image_problem(datastore: StudyDatastore, study: str) -> str | None:
     return _text(problems or check_image(volume))
 
 
-def _pair_problem(datastore: StudyDatastore, study: str, num_classes: int) -> str | None:
+def _pair_problem(datastore: CheckedLabels, study: str, num_classes: int) -> str | None:
     unreadable = _image_problem(datastore, study)
     if unreadable:
         return unreadable
     volume, _ = read_volume(datastore.image_path(study))
-    mask, problems = read_volume(datastore.label_path(study))
+    try:
+        mask, problems = read_volume(datastore.label_path(study))
+    except ValueError as error:  # a SEG that does not lie on its series
+        return str(error)
     problems = problems or check_same_shape(volume, mask)
     problems = problems or [*check_same_affine(volume, mask), *check_label_values(mask, range(num_classes))]
     return _text(problems)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monai.utils import optional_import
 
-from monai_proto.apps.monailabel.workspace import WORKSPACE_NAME
+from monai_proto.apps.monailabel.workspace import default_workspace, is_web_address
 from monai_proto.data.atomic_write import write_text_atomically
 
 __all__ = ["start_server"]
@@ -25,22 +25,26 @@ def start_server(
     Serve until interrupted.
 
     Args:
-        studies: existing folder.
+        studies: existing folder, or address of a DICOMweb server (``http://...``).
         conf: options of :class:`ProtoLabelApp`.
         host: address to listen at.
         port: port to listen at.
 
     Raises:
-        ValueError: when the folder does not exist.
+        ValueError: when the folder does not exist, or no DICOMweb server answers.
         OptionalImportError: when MONAI Label is not installed in this environment.
     """
-    studies = Path(studies).absolute()
-    if not studies.is_dir():
+    studies = os.fspath(studies).rstrip("/") if is_web_address(os.fspath(studies)) else os.path.abspath(studies)
+    if not is_web_address(studies) and not os.path.isdir(studies):
         raise ValueError(f"Studies {studies} is not a folder.")
     main, found = optional_import("monailabel.main", name="Main")
     if not found:
         main()  # says what is missing
-    workspace = Path(conf.get("workspace") or studies / WORKSPACE_NAME).absolute()
+    if is_web_address(studies):
+        from monai_proto.apps.monailabel.web_studies import require_dicomweb
+
+        require_dicomweb(studies)
+    workspace = Path(conf.get("workspace") or default_workspace(studies)).absolute()
     workspace.mkdir(parents=True, exist_ok=True)
     write_text_atomically(workspace / "main.py", _MAIN)
     uploads = workspace / "uploads"
@@ -48,7 +52,7 @@ def start_server(
     os.environ["TMPDIR"] = tempfile.tempdir = str(uploads)  # a request may name files that came with one, no others
     pairs = {**conf, "workspace": str(workspace)}
     sys.argv = [
-        *("monailabel", "start_server", "--app", str(workspace), "--studies", str(studies)),
+        *("monailabel", "start_server", "--app", str(workspace), "--studies", studies),
         *("--host", host, "--port", str(port)),
         *(word for key, value in pairs.items() for word in ("--conf", key, value)),
     ]

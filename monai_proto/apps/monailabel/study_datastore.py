@@ -1,4 +1,4 @@
-"""The studies folder, with names, labels and boxes checked before anything is written."""
+"""The studies folder, with names checked before anything is written."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.config import settings
-from monailabel.datastore.local import LocalDatastore
-from monailabel.interfaces.datastore import DefaultLabelTag
 
-from monai_proto.apps.monailabel.box_labels import BOXES_TAG, read_client_boxes, write_boxes
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.dicom_studies import DicomStudies
-from monai_proto.apps.monailabel.label_checks import PICTURE_EXTENSIONS, label_problem
+from monai_proto.apps.monailabel.label_checks import PICTURE_EXTENSIONS
 from monai_proto.apps.monailabel.refusals import http_answers, refuse
 from monai_proto.apps.monailabel.upstream import require_plain_name
 
@@ -22,14 +20,10 @@ VOLUME_EXTENSIONS = (".nii.gz", ".nii")
 _EXTENSIONS = (*VOLUME_EXTENSIONS, *PICTURE_EXTENSIONS)
 
 
-class StudyDatastore(LocalDatastore):
+class StudyDatastore(CheckedLabels):
     """
-    MONAI Label's local datastore: NIfTI volumes and photographs in a folder, labels in ``labels/TAG/``. Besides:
-
-    - a sub-folder that holds a DICOM series is a study, too; it is converted to NIfTI when it is first asked for;
-    - a label that does not lie on the grid of its image is refused, and what was stored before stays;
-    - boxes from a client (JSON of Slicer's ROI markups, or a label map with one value a box) are stored as boxes;
-    - unknown studies and names that lead elsewhere are answered by 404 and 422.
+    :class:`CheckedLabels` of NIfTI volumes and photographs in a folder, labels in ``labels/TAG/``. A sub-folder that
+    holds a DICOM series is a study, too; it is converted to NIfTI when it is first asked for.
 
     Args:
         studies: the folder.
@@ -79,19 +73,9 @@ class StudyDatastore(LocalDatastore):
             return super()._to_id(file)
         return file[: -len(ending)], file[-len(ending) :]
 
-    def get_image_uri(self, image_id: str) -> str:
-        """
-        Path of a study's image; of a DICOM study that of the NIfTI file made of it.
-
-        Raises:
-            HTTPException: 422 when a DICOM study cannot be converted.
-        """
-        with http_answers():
-            return self.image_path(image_id)
-
     def image_path(self, study: str) -> str:
         """
-        As :meth:`get_image_uri`.
+        Path of a study's image; of a DICOM study that of the NIfTI file made of it.
 
         Raises:
             ValueError: when a DICOM study cannot be converted.
@@ -99,21 +83,11 @@ class StudyDatastore(LocalDatastore):
         entry = self._datastore.objects.get(study)
         if entry is not None and not entry.image.ext:
             return str(self._dicom.nifti(study))
-        return super().get_image_uri(study)
+        return super().image_path(study)
 
     def is_volume(self, study: str) -> bool:
         """Whether a study is a volume; otherwise it is a photograph."""
         return self._datastore.objects[study].image.ext.lower() not in PICTURE_EXTENSIONS
-
-    def label_path(self, study: str) -> str:
-        """File of a study's final label; empty where there is none."""
-        return self.get_label_uri(study, DefaultLabelTag.FINAL.value)
-
-    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
-        """Studies with a final label."""
-        return [
-            {"image": self.get_image_uri(study), "label": self.label_path(study)} for study in self.get_labeled_images()
-        ]
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """
@@ -140,65 +114,3 @@ class StudyDatastore(LocalDatastore):
         if not self._datastore.objects[image_id].image.ext:
             refuse(409, f"Study {image_id} is a folder of DICOM files; remove it by hand.")
         super().remove_image(image_id)
-
-    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """
-        Raises:
-            HTTPException: 404 when there is no such study.
-        """
-        self._require_study(image_id)
-        super().update_image_info(image_id, info)
-
-    # labels
-
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """
-        Raises:
-            HTTPException: 404 when there is no such study; 422 when the label cannot be read or does not lie on the
-                grid of the study's image, boxes are no boxes, or the tag is no plain name.
-        """
-        self._require_study(image_id)
-        tag = str(getattr(label_tag, "value", label_tag))
-        with http_answers():
-            require_plain_name(tag, "tag")
-            image = self.get_image_uri(image_id)
-            if tag == BOXES_TAG or label_filename.lower().endswith(".json"):
-                return self._save_boxes(image_id, image, label_filename, label_info)
-            problem = label_problem(image, label_filename)
-            if problem:
-                raise ValueError(f"Label of {image_id}: {problem}")
-        return super().save_label(image_id, label_filename, tag, label_info)
-
-    def _save_boxes(self, image_id: str, image: str, file: str, info: dict[str, Any]) -> str:
-        boxes = read_client_boxes(file, image)
-        canonical = write_boxes(boxes, Path(file).with_suffix(".boxes.json"))
-        try:
-            return super().save_label(image_id, str(canonical), BOXES_TAG, {**info, "objects": len(boxes)})
-        finally:
-            canonical.unlink(missing_ok=True)
-
-    def remove_label(self, label_id: str, label_tag: str) -> None:
-        """
-        Raises:
-            HTTPException: 404 when there is no such label.
-        """
-        if not self.get_label_uri(label_id, label_tag):
-            refuse(404, f"There is no label {label_id} with the tag {label_tag}.")
-        super().remove_label(label_id, label_tag)
-
-    def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """
-        Raises:
-            HTTPException: 404 when no study has a final label.
-        """
-        if not self.get_labeled_images():
-            refuse(404, "No study has a final label yet.")
-        return super().get_dataset_archive(limit_cases)
-
-    def boxes(self) -> dict[str, str]:
-        """Study -> file of its boxes."""
-        return {study: self.get_label_uri(study, BOXES_TAG) for study in self._datastore.filter_by_tag(BOXES_TAG)}
-
-    def _require_study(self, image_id: str) -> None:
-        if image_id not in self._datastore.objects:
-            refuse(404, f"There is no study {image_id!r}.")

@@ -13,9 +13,9 @@ from monai.transforms import Compose
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.utils.others.generic import name_to_device
 
+from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.refusals import unwrapped
 from monai_proto.apps.monailabel.segmentation_task import SegmentationTask
-from monai_proto.apps.monailabel.study_datastore import StudyDatastore
 from monai_proto.data.study_score_cache import StudyScoreCache, file_stamp
 from monai_proto.engines.score_studies import StudyScores, score_studies
 from monai_proto.engines.study_scorer import StudyScorer
@@ -36,7 +36,7 @@ class PrototypeScoring(ScoringMethod):
         super().__init__("Prototype distance and uncertainty of every volume")
         self.studies = studies
 
-    def __call__(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+    def __call__(self, request: Mapping[str, Any], datastore: CheckedLabels) -> dict[str, Any]:
         """
         Returns:
             counts, and the studies that could not be scored with the reason.
@@ -75,7 +75,7 @@ class StudyScoring:
     def __init__(self, task: SegmentationTask) -> None:
         self.task = task
 
-    def compute(self, request: Mapping[str, Any], datastore: StudyDatastore) -> dict[str, Any]:
+    def compute(self, request: Mapping[str, Any], datastore: CheckedLabels) -> dict[str, Any]:
         """
         Score what has no score of the model that is served.
 
@@ -92,7 +92,7 @@ class StudyScoring:
         result = score_studies(stamps, lambda study: scorer(self._image(study, datastore, device), study), cache)
         return {"scored": len(result.scores), "computed": len(result.computed), "failures": result.failures}
 
-    def known(self, datastore: StudyDatastore) -> StudyScores:
+    def known(self, datastore: CheckedLabels) -> StudyScores:
         """Scores of the model that is served, as far as they have been computed."""
         cache = self._cache(datastore)
         scores, failures = {}, {}
@@ -102,7 +102,7 @@ class StudyScoring:
                 (failures if hasattr(entry, "error") else scores)[study] = entry
         return StudyScores(scores, {study: entry.error for study, entry in failures.items()})
 
-    def _cache(self, datastore: StudyDatastore) -> StudyScoreCache:
+    def _cache(self, datastore: CheckedLabels) -> StudyScoreCache:
         file = self.task.weights_file(None)
         stamp = pooch.file_hash(file)
         if "bank" not in torch.load(file, map_location="cpu", weights_only=True, mmap=True):
@@ -111,7 +111,7 @@ class StudyScoring:
             stamp = hashlib.sha256("\n".join([stamp, *stamps]).encode()).hexdigest()
         return StudyScoreCache(self.task.bundle.path / "study_scores.json", stamp)
 
-    def _stamps(self, datastore: StudyDatastore) -> dict[str, str]:
+    def _stamps(self, datastore: CheckedLabels) -> dict[str, str]:
         stamps = {}
         for study in datastore.list_images():
             if datastore.is_volume(study):
@@ -121,7 +121,7 @@ class StudyScoring:
                     stamps[study] = str(error)
         return stamps
 
-    def _scorer(self, device: str, datastore: StudyDatastore) -> StudyScorer:
+    def _scorer(self, device: str, datastore: CheckedLabels) -> StudyScorer:
         network = self.task.load_network(device)
         patch = self.task.bundle_config.get_parsed_content("patch_size")
         inferer = SlidingWindowInferer(patch, sw_batch_size=4, overlap=0.25)
@@ -138,14 +138,14 @@ class StudyScoring:
         pairs = ((s, *self._pair(s, datastore)) for s in labelled)
         return StudyScorer(network, inferer, scorer.prototypes_of(pairs), device)
 
-    def _image(self, study: str, datastore: StudyDatastore, device: str) -> torch.Tensor:
+    def _image(self, study: str, datastore: CheckedLabels, device: str) -> torch.Tensor:
         transforms = Compose(self.task.pre_transforms({"device": device}))
         try:
             return transforms({"image": datastore.image_path(study)})["image"]
         except Exception as error:
             raise unwrapped(error) from None
 
-    def _pair(self, study: str, datastore: StudyDatastore) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, study: str, datastore: CheckedLabels) -> tuple[torch.Tensor, torch.Tensor]:
         """Image and label on the grid that the network sees."""
         keys = {"image": datastore.image_path(study), "label": datastore.label_path(study)}
         item = Compose(self.task.validation_transforms())(keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ __all__ = [
     "BundleCopy",
     "bundles_for",
     "default_bundles_dir",
+    "default_workspace",
     "is_inside",
+    "is_web_address",
     "publish_model",
 ]
 
@@ -59,6 +62,22 @@ class BundleCopy:
     def training(self) -> Path:
         """Folder of the last training's files."""
         return self.path / "training"
+
+
+def is_web_address(studies: str) -> bool:
+    """Whether studies are those of a DICOMweb server, not of a folder."""
+    return studies.startswith(("http://", "https://"))
+
+
+def default_workspace(studies: str) -> Path:
+    """
+    ``monai_proto_label`` in the studies folder; for a DICOMweb server a folder with the name of its address in that of
+    the user's data (``$XDG_DATA_HOME``, else ``~/.local/share``).
+    """
+    if not is_web_address(studies):
+        return Path(studies) / WORKSPACE_NAME
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    return data / WORKSPACE_NAME / re.sub(r"[^A-Za-z0-9.-]+", "_", studies.rstrip("/").partition("://")[2])
 
 
 def default_bundles_dir() -> Path:
