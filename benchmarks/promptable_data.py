@@ -81,7 +81,7 @@ def _lesions(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray
 
 
 def _hippocampi(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The largest sagittal slice of each volume, both labels as one object."""
+    """The largest axial slice of each volume, both labels as one object."""
     folder = root / "hippocampus"
     listed = json.loads((folder / "dataset.json").read_text())
     items = listed["training" if part == "train" else "validation"]
@@ -89,10 +89,10 @@ def _hippocampi(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndar
     for item in items:
         label = np.asarray(nib.load(folder / item["label"]).dataobj) > 0
         voxels = np.asarray(nib.load(folder / item["image"]).dataobj, dtype=np.float32)
-        index = int(label.sum(axis=(1, 2)).argmax())
+        index = int(label.sum(axis=(0, 1)).argmax())
         low, high = np.percentile(voxels, (1, 99))
         name = Path(item["image"]).name.split(".")[0]
-        yield name, _grey(volume_slice(voxels, 0, index), low, high), volume_slice(label, 0, index)
+        yield name, _grey(volume_slice(voxels, 2, index), low, high), volume_slice(label, 2, index)
 
 
 def _organs(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
