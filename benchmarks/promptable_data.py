@@ -32,7 +32,7 @@ def load_objects(domain: str, part: str, number: int, seed: int = 0) -> list[dic
     ``big_box`` (4,), ``image_size`` (2,) and ``name``. Masks of several objects are left out.
 
     Boxes come from the masks: the big one with a margin of 15%, the small one with an inset of 20%, each side moved by
-    up to 5%; where objects are bent (hippocampus) the small box is the largest square inside of them.
+    up to 5%.
 
     Args:
         domain: one of ``DOMAINS``.
@@ -48,10 +48,9 @@ def load_objects(domain: str, part: str, number: int, seed: int = 0) -> list[dic
         raise ValueError("MONAI_PROTO_DATA must point at the folder of development data.")
     objects = []
     for name, image, mask in DOMAINS[domain](Path(root), part, seed):
-        placement = "inscribed" if domain == "hippocampus" else "inset"
         jitter_of_object = np.random.RandomState(random.Random(name).randrange(2**31))
         try:
-            small, big = boxes_from_mask(mask, jitter=JITTER, small_placement=placement, random_state=jitter_of_object)
+            small, big = boxes_from_mask(mask, jitter=JITTER, random_state=jitter_of_object)
         except ValueError:  # several objects, none
             continue
         objects.append(

@@ -31,7 +31,7 @@ from monai_proto.transforms import PromptsFromBoxesd
 __all__ = ["EVALUATED_PROMPTS", "run", "score_objects"]
 
 EVALUATED_PROMPTS = ("big_box", "ring_points")
-BATCH = 1  # on the same time, 50 steps of one image did better than 40 of two
+BATCH = 1  # in the time of a benchmark many small steps do best
 OTHER_IMAGES = 16
 EMA_DECAY = 0.999
 HEAD_LEARNING_RATE = 1e-3
@@ -125,7 +125,7 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
     sampler = RandomSampler(
         data, replacement=False, num_samples=BATCH * (steps // epochs), generator=torch.Generator().manual_seed(seed)
     )
-    loader = DataLoader(data, BATCH, sampler=sampler, collate_fn=PadListDataCollate(method=PadMethod.END))
+    loader = DataLoader(data, batch_size=BATCH, sampler=sampler, collate_fn=PadListDataCollate(method=PadMethod.END))
     student = network.student
     teacher = network.copy_student()
     # the reference stays as it is, so that its embeddings are computed once per image too
