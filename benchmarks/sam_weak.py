@@ -34,7 +34,7 @@ def main(
     images: Annotated[str, typer.Option(help="Training images; several, comma-separated, for the curve.")] = "30",
     steps: Annotated[int, typer.Option(help="Optimiser steps of a run, of one image.")] = 40,
     test_images: Annotated[int, typer.Option(help="Test images of the domain.")] = 60,
-    learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
+    learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1.5e-4,
     methods: Annotated[str, typer.Option(help="Comma-separated names instead of all.")] = "",
     ablations: Annotated[bool, typer.Option(help="Also run one-change variants, hard negatives among them.")] = False,
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.")] = 2,
