@@ -32,7 +32,7 @@ def load_objects(domain: str, part: str, number: int, seed: int = 0) -> list[dic
     ``big_box`` (4,), ``image_size`` (2,) and ``name``. Masks of several objects are left out.
 
     Boxes come from the masks: the big one with a margin of 15%, the small one with an inset of 20%, each side moved by
-    up to 5%; where objects are bent (hippocampus) the small box is the largest square inside of them.
+    up to 5%.
 
     Args:
         domain: one of ``DOMAINS``.
@@ -48,10 +48,9 @@ def load_objects(domain: str, part: str, number: int, seed: int = 0) -> list[dic
         raise ValueError("MONAI_PROTO_DATA must point at the folder of development data.")
     objects = []
     for name, image, mask in DOMAINS[domain](Path(root), part, seed):
-        placement = "inscribed" if domain == "hippocampus" else "inset"
         jitter_of_object = np.random.RandomState(random.Random(name).randrange(2**31))
         try:
-            small, big = boxes_from_mask(mask, jitter=JITTER, small_placement=placement, random_state=jitter_of_object)
+            small, big = boxes_from_mask(mask, jitter=JITTER, random_state=jitter_of_object)
         except ValueError:  # several objects, none
             continue
         objects.append(
@@ -81,7 +80,7 @@ def _lesions(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray
 
 
 def _hippocampi(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The largest sagittal slice of each volume, both labels as one object."""
+    """The largest axial slice of each volume, both labels as one object."""
     folder = root / "hippocampus"
     listed = json.loads((folder / "dataset.json").read_text())
     items = listed["training" if part == "train" else "validation"]
@@ -89,10 +88,10 @@ def _hippocampi(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndar
     for item in items:
         label = np.asarray(nib.load(folder / item["label"]).dataobj) > 0
         voxels = np.asarray(nib.load(folder / item["image"]).dataobj, dtype=np.float32)
-        index = int(label.sum(axis=(1, 2)).argmax())
+        index = int(label.sum(axis=(0, 1)).argmax())
         low, high = np.percentile(voxels, (1, 99))
         name = Path(item["image"]).name.split(".")[0]
-        yield name, _grey(volume_slice(voxels, 0, index), low, high), volume_slice(label, 0, index)
+        yield name, _grey(volume_slice(voxels, 2, index), low, high), volume_slice(label, 2, index)
 
 
 def _organs(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

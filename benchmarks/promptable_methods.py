@@ -29,9 +29,11 @@ class Method:
 
 
 _OURS = {"supervision": "pseudo_label"}
+# of a bent object's small box a part is not object; thin ends get lost where the box is not a little loose
+_BENT = {"teacher_prompt": "loose_box", "box_prior": "big_box", "fit_extent": False}
 _PLAIN = {"box_prior": "none", "fit_extent": False}
 
-COMPARED = {
+_MAIN = {
     "unadapted": Method("as it is", None),
     "self_training": Method(
         "self-training on its own pseudo-labels",
@@ -39,6 +41,7 @@ COMPARED = {
         {**_PLAIN, "teacher_prompt": "big_box"},
     ),
     "ours": Method("ours", _OURS),
+    "ours_bent": Method("ours, for bent objects", _OURS, _BENT),
     "masks": Method("fine-tuning with masks", {"alpha": 0.0, "gamma": 0.0, "supervision": "mask"}),
 }
 ABLATIONS = {
@@ -53,4 +56,8 @@ ABLATIONS = {
     "negatives_both": Method("ours, hard negatives both", _OURS, {"hard_negatives": "both"}),
     "negatives_missed_positive": Method("ours, missed as positive", _OURS, {"hard_negatives": "missed_as_positive"}),
 }
-METHODS = {**COMPARED, **ABLATIONS}
+METHODS = {**_MAIN, **ABLATIONS}
+COMPARED = {
+    "ham10000": ("unadapted", "self_training", "ours", "masks"),
+    "hippocampus": ("unadapted", "self_training", "ours_bent", "masks"),
+}

@@ -28,25 +28,27 @@ def complete_runs(
     workers: int,
     report: Callable[[str], None],
     describe: Callable[[dict[str, Any]], str],
+    own_process: bool = True,
 ) -> list[dict[str, Any]]:
     """
     The records of all runs that are wanted, in that order; those that are stored are not run again.
 
     Args:
-        run: makes a record, which has the key's entries, from a key; a function of a module, called in a new process.
+        run: makes a record, which has the key's entries, from a key; a function of a module, called in another process.
         wanted: keys.
         path: JSON file of the records; written anew after every run.
         key: names of the entries that make up a key.
         workers: processes.
         report: prints a line.
         describe: a line on a new record.
+        own_process: whether every run gets a new process; without, a process goes on with the next run.
     """
     wanted = list(dict.fromkeys(wanted))
     stored = load_runs(path, key)
     missing = [arguments for arguments in wanted if arguments not in stored]
     report(f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored, {len(missing)} to go.")
     if missing:
-        with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
+        with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1 if own_process else None) as pool:
             for record in pool.imap_unordered(run, missing):
                 stored[tuple(record[k] for k in key)] = {**record, "machine": machine_record()}
                 _save(path, stored)

@@ -31,21 +31,21 @@ def main(
     data: Annotated[str, typer.Option(help="ham10000 or hippocampus.")] = "ham10000",
     seeds: Annotated[int, typer.Option(help="Runs of each method, with seeds 0, 1, ...")] = 3,
     k: Annotated[str, typer.Option(help="Trainable blocks; several, comma-separated, for the curve.")] = "2",
-    images: Annotated[str, typer.Option(help="Training images; several, comma-separated, for the curve.")] = "100",
-    steps: Annotated[int, typer.Option(help="Optimiser steps of a run.")] = 150,
-    test_images: Annotated[int, typer.Option(help="Test images of the domain.")] = 200,
-    learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1e-4,
+    images: Annotated[str, typer.Option(help="Training images; several, comma-separated, for the curve.")] = "30",
+    steps: Annotated[int, typer.Option(help="Optimiser steps of a run, of one image.")] = 40,
+    test_images: Annotated[int, typer.Option(help="Test images of the domain.")] = 60,
+    learning_rate: Annotated[float, typer.Option(help="Of the encoder.")] = 1.5e-4,
     methods: Annotated[str, typer.Option(help="Comma-separated names instead of all.")] = "",
     ablations: Annotated[bool, typer.Option(help="Also run one-change variants, hard negatives among them.")] = False,
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.")] = 2,
     results: Annotated[Path, typer.Option(help="Where runs are stored.")] = RESULTS / "sam_weak.json",
 ) -> None:
     """Run what is missing, then print the table."""
-    names = methods.split(",") if methods else list(COMPARED) + (list(ABLATIONS) if ablations else [])
+    names = methods.split(",") if methods else list(COMPARED.get(data, ())) + (list(ABLATIONS) if ablations else [])
     unknown = [name for name in names if name not in METHODS]
     if unknown:
         raise typer.BadParameter(f"unknown methods {unknown}; known are {', '.join(METHODS)}")
-    if data not in ("ham10000", "hippocampus"):
+    if data not in COMPARED:
         raise typer.BadParameter(f"--data must be ham10000 or hippocampus, got {data!r}")
     wanted = [
         _run_arguments(data, name, int(blocks), int(number), steps, seed, test_images, learning_rate)
@@ -55,7 +55,7 @@ def main(
         for name in names
     ]
     console = Console(width=200)
-    records = complete_runs(_run, wanted, results, _KEY, workers, console.print, _describe)
+    records = complete_runs(_run, wanted, results, _KEY, workers, console.print, _describe, own_process=False)
     console.print(_table(records, data))
 
 

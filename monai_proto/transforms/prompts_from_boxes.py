@@ -12,9 +12,18 @@ from monai.transforms import Transform
 from monai_proto.transforms.item_name import item_name
 from monai_proto.transforms.ring_points import sample_ring_points
 
-__all__ = ["PROMPTS", "RING_LABELS", "Prompts", "PromptsFromBoxesd", "prompts_from_boxes", "require_prompt_options"]
+__all__ = [
+    "PROMPTS",
+    "RING_LABELS",
+    "Prompts",
+    "PromptsFromBoxesd",
+    "prompted_box",
+    "prompts_from_boxes",
+    "require_prompt_options",
+]
 
-PROMPTS = ("big_box", "middle_box", "ring_points", "both")
+_SHARE_OF_SMALL = {"big_box": 0.0, "both": 0.0, "loose_box": 1 / 3, "middle_box": 0.5}
+PROMPTS = (*_SHARE_OF_SMALL, "ring_points")
 RING_LABELS = ("foreground", "background")
 
 
@@ -46,8 +55,9 @@ def prompts_from_boxes(
         small: boxes inside of the objects (B, 4), in pixels.
         big: boxes around the objects (B, 4).
         prompt: ``"big_box"``; ``"middle_box"``, halfway between the two, close to the object's own bounding box when it
-            is as far from the one as from the other; ``"ring_points"``, points between the boxes; ``"both"``, these
-            with the big box as one prompt.
+            is as far from the one as from the other; ``"loose_box"``, a third of the way from the big box to the small
+            one: a little larger, as the boxes that LiteMedSAM was trained with; ``"ring_points"``, points between the
+            boxes; ``"both"``, these with the big box as one prompt.
         ring_labels: what the points are said to lie on, ``"foreground"`` or ``"background"``. Nothing says it of one
             point: most of the ring is background where boxes are loose.
         num_points: number N of ring points.
@@ -57,12 +67,18 @@ def prompts_from_boxes(
         ValueError: when an option is unknown, or boxes give no ring.
     """
     require_prompt_options(prompt, ring_labels)
-    boxes = {"big_box": big, "both": big, "middle_box": (small + big) / 2}.get(prompt)
-    if prompt in ("big_box", "middle_box"):
+    boxes = prompted_box(small, big, prompt) if prompt in _SHARE_OF_SMALL else None
+    if prompt not in ("ring_points", "both"):
         return Prompts(boxes.float(), None, None)
     points = sample_ring_points(small, big, num_points, generator)
     labels = torch.full(points.shape[:2], int(ring_labels == "foreground"), device=points.device)
     return Prompts(None if boxes is None else boxes.float(), points.float(), labels)
+
+
+def prompted_box(small: Any, big: Any, prompt: str) -> Any:
+    """The box that belongs to a prompt other than ``"ring_points"``, between the small one and the big one."""
+    share = _SHARE_OF_SMALL[prompt]
+    return share * small + (1 - share) * big
 
 
 class PromptsFromBoxesd(Transform):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from monai_proto.transforms.prompts_from_boxes import prompted_box
 from monai_proto.visualize.image_panel import add_panel, rgb_image, save_figure, shorten, show_image
 
 __all__ = ["BoxPicture", "draw_before_after", "draw_box_supervision"]
@@ -147,7 +148,7 @@ def _mark_prompt(axes: Axes, picture: BoxPicture, name: str) -> None:
     if len(points):
         axes.scatter(points[:, 0] + 0.5, points[:, 1] + 0.5, s=9, color=_POINTS, edgecolors="black", linewidths=0.4)
     if "box" in name or name == "both":
-        x1, y1, x2, y2 = picture.big_box if name != "middle_box" else (picture.small_box + picture.big_box) / 2
+        x1, y1, x2, y2 = prompted_box(picture.small_box, picture.big_box, name)
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=_BIG, linewidth=1.0))
 
 

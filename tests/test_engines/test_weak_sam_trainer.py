@@ -188,7 +188,7 @@ def test_whole_encoder_trains_for_a_step():
     assert any("patch_embed" in name for name in changed(before, network.state_dict()))
 
 
-@pytest.mark.parametrize("prompt", ["big_box", "middle_box", "ring_points", "both"])
+@pytest.mark.parametrize("prompt", ["big_box", "middle_box", "loose_box", "ring_points", "both"])
 @pytest.mark.parametrize("ring_labels", ["foreground", "background"])
 def test_prompts(prompt, ring_labels):
     trainer = trainer_of(objects(), epochs=1, teacher_prompt=prompt, student_prompts=[prompt], ring_labels=ring_labels)

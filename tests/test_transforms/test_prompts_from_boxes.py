@@ -17,6 +17,7 @@ def in_ring(points):
 def test_boxes():
     assert torch.equal(prompts_from_boxes(SMALL, BIG, "big_box").boxes, BIG)
     assert prompts_from_boxes(SMALL, BIG, "middle_box").boxes.tolist() == [[7.0, 9.0, 24.0, 24.0]]
+    assert prompts_from_boxes(SMALL, BIG, "loose_box").boxes.tolist() == [pytest.approx([6.0, 8.0, 76 / 3, 74 / 3])]
     assert prompts_from_boxes(SMALL, BIG, "big_box")[1:] == (None, None)
 
 
