@@ -80,6 +80,17 @@ CASES = {
         "ZeroDivisionError",
         "multi_gpu in ProtoLabelApp.batch_infer",
     ),
+    "dcmqi": (
+        """
+        def download_and_extract(url, output_dir):
+            raise ConnectionError(url)
+
+        interfaces.app.download_and_extract = download_and_extract
+        interfaces.app.MONAILabelApp._download_dcmqi_tools(SimpleNamespace(app_dir=folder))
+        """,
+        "ConnectionError: https://github.com/QIICR/dcmqi",
+        "init_datastore's own way to a DICOMweb server, and the route of output=dicom_seg",
+    ),
     "names": (
         """
         store.add_image("../evil", f"{folder}/image.nii.gz", {})
@@ -95,16 +106,18 @@ CASES = {
         assert os.path.exists(f"{folder}/studies/labels/final/study.nii.gz")
         """,
         "done",
-        "label_problem in StudyDatastore.save_label",
+        "label_problem in CheckedLabels.save_label",
     ),
 }
 SET_UP = """
 import asyncio, json, os, shutil, nibabel, numpy, torch
+from types import SimpleNamespace
 from monai.data import MetaTensor
 from monai.transforms import Spacingd
 from monailabel.app import app, custom_swagger_ui_html
 from monailabel.datastore.local import LocalDatastore
 from monailabel.endpoints import train
+from monailabel import interfaces
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.tasks.infer.bundle import BundleInferTask

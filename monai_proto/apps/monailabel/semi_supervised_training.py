@@ -29,21 +29,17 @@ class SemiSupervisedTraining(BundleTraining):
     def require_studies(self, datastore: CheckedLabels) -> None:
         """
         Raises:
-            ValueError: when no volume has a final label, or all have one.
+            ValueError: when no volume has a final label, or too few have none.
         """
         labelled, unlabelled = _volumes(datastore)
         if not labelled:
             raise ValueError(f"{self.bundle.name} needs at least one volume with a final label; there is none.")
-        if not unlabelled:
-            raise ValueError(
-                f"{self.bundle.name} learns from unlabelled studies, too, and all {len(labelled)} volumes are "
-                "labelled; add some without a label."
-            )
+        self._require_unlabelled(len(unlabelled))
 
     def overrides(self, request: Mapping[str, Any], datastore: CheckedLabels) -> tuple[dict[str, Any], dict[str, Any]]:
         """
         Raises:
-            ValueError: when a labelled study cannot be used, or no unlabelled one can be read.
+            ValueError: when a labelled study cannot be used, or too few unlabelled ones can be read.
         """
         labelled, unlabelled = _volumes(datastore)
         names = checkpoint_label_names(self.bundle.models / "model.pt", self.bundle.path)
@@ -55,8 +51,7 @@ class SemiSupervisedTraining(BundleTraining):
         for study, problem in left_out.items():
             logger.warning("Left out: unlabelled study %s: %s", study, problem)
         usable = [study for study in unlabelled if study not in left_out]
-        if not usable:
-            raise ValueError(f"None of the {len(unlabelled)} unlabelled studies can be read.")
+        self._require_unlabelled(len(usable))
         aside = held_out(labelled, float(request.get("val_split", 0.2)))
         training = [study for study in labelled if study not in aside]
         watched = sorted(aside) or training
@@ -82,6 +77,14 @@ class SemiSupervisedTraining(BundleTraining):
             "left_out": left_out,
         }
         return changed, remembered
+
+    def _require_unlabelled(self, found: int) -> None:
+        least = int(self._defaults["train"]["dataloader"]["unlabelled_batch_size"])
+        if found < least:
+            raise ValueError(
+                f"{self.bundle.name} learns from unlabelled studies, too: it needs at least {least} volumes that can "
+                f"be read and have no final label, and there are {found}; add some without a label."
+            )
 
     def loaders(self, path: str) -> list[dict[str, Any]]:
         """The averaged teacher, which is what is served, starts from the served model, too."""

@@ -17,11 +17,12 @@ mended it, so that the entry and what it names can be deleted.
 8. Errors of an app are answered by status 500 without a word: ``refusals.py``.
 9. ``PUT /datastore/image`` and ``tag=`` of ``PUT /datastore/label`` write outside of the studies folder when asked
    to, and inference reads any file of the machine: :func:`require_plain_name`, ``StudyDatastore``,
-   ``ProtoLabelApp.infer``.
-10. A label of another shape than its image is stored: ``StudyDatastore``.
+   ``CheckedLabels``, ``ProtoLabelApp.infer``.
+10. A label of another shape than its image is stored: ``CheckedLabels``.
 11. Inference of many studies fails where there is no GPU, and ends at the first broken study:
     ``ProtoLabelApp.batch_infer``.
 12. The page of the API loads its script from the internet, and stays empty without: ``server_routes.py``.
+13. DICOM SEG are written by a program that is downloaded at the start: ``server_routes.py``, ``WebStudies``.
 """
 
 from __future__ import annotations
