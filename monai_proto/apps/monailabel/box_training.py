@@ -9,6 +9,7 @@ from typing import Any
 from monai_proto.apps.monailabel.box_labels import boxed_items
 from monai_proto.apps.monailabel.bundle_training import BundleTraining, held_out
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
+from monai_proto.apps.monailabel.request_options import chosen_option
 
 __all__ = ["BoxTraining"]
 
@@ -51,8 +52,7 @@ class BoxTraining(BundleTraining):
         logger.info("Training on %d objects of %d studies", len(parts["training"]), len(boxed) - len(aside))
         changed: dict[str, Any] = {"datalist": parts}
         if self.bundle.volumes:
-            modality = request.get("modality") or "ct"
-            changed["modality"] = modality[0] if isinstance(modality, list) else modality
+            changed["modality"] = chosen_option(request.get("modality"), "ct")
         if not aside:
             logger.warning("No study with boxes and a final label is held out: the model of the last epoch is kept.")
             changed["train#handlers"] = self._without_validation()

@@ -16,6 +16,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import device_list, name_to_device
 
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
+from monai_proto.apps.monailabel.request_options import chosen_option
 from monai_proto.apps.monailabel.workspace import MODEL_NAME, BundleCopy, publish_model
 from monai_proto.data.atomic_write import write_text_atomically
 
@@ -105,7 +106,7 @@ class BundleTraining(TrainTask):
             "bundle_root": str(self.bundle.path),
             "ckpt_dir": str(checkpoints),
             "output_dir": str(output),
-            "device": torch.device(name_to_device(_first(request.get("device"), "cuda"))),
+            "device": torch.device(name_to_device(chosen_option(request.get("device"), "cuda"))),
             "max_epochs": epochs,
             "val_interval": min(int(self._defaults["val_interval"]), epochs),
             **changed,
@@ -169,11 +170,6 @@ def loader(path: str, target: str) -> dict[str, Any]:
         "load_dict": {"model": target},
         "map_location": "@device",
     }
-
-
-def _first(value: Any, default: str) -> str:
-    value = value[0] if isinstance(value, list) and value else value
-    return str(value) if value else default
 
 
 def _require_finite(file) -> None:

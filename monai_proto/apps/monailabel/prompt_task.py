@@ -17,6 +17,7 @@ from monailabel.utils.others.generic import name_to_device
 from PIL import Image
 
 from monai_proto.apps.monailabel.bundle_task import BundleTask
+from monai_proto.apps.monailabel.request_options import chosen_option
 from monai_proto.data.color_image import read_color_image
 from monai_proto.data.dicom_nifti import write_nifti
 from monai_proto.data.prefix_cache import PrefixCache
@@ -68,7 +69,7 @@ class PromptTask(BundleTask):
         network = self._get_network(device, request)
         item = self._volume_item(path, request) if self.bundle.volumes else _picture_item(path, request)
         if self.bundle.volumes:
-            modality = _first(request.get("modality"), self._modality)
+            modality = chosen_option(request.get("modality"), self._modality)
             self.bundle_config["modality"] = modality
         pre = Compose(self.pre_transforms({"device": device}))
         batch = list_data_collate([pre(item)])
@@ -90,7 +91,7 @@ class PromptTask(BundleTask):
         return self._cache
 
     def _volume_item(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        axis = _first(request.get("axis"), "axial")
+        axis = chosen_option(request.get("axis"), "axial")
         place = SliceOptions(axis=str(axis)).voxel_axis(nib.load(path).affine)
         prompts = _volume_prompts(place, *_given(request, 3, 6))
         return {"image": path, "image_id": Path(path).name, "axis": axis, "prompts": prompts}
@@ -110,12 +111,6 @@ class PromptTask(BundleTask):
         else:  # OHIF asks for .nrrd
             write_itk(mask, file, affine, np.uint8, bool(request.get("result_compress")))
         return file
-
-
-def _first(value: Any, default: str) -> str:
-    """A client may send the whole list of choices, the chosen one first."""
-    value = value[0] if isinstance(value, list) and value else value
-    return str(value) if value else default
 
 
 def _given(request: dict[str, Any], point_size: int, roi_size: int) -> tuple[list, list, list]:
