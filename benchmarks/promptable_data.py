@@ -21,7 +21,11 @@ from monai_proto.transforms import boxes_from_mask
 __all__ = ["DOMAINS", "load_objects"]
 
 JITTER = 0.05
-_CT_ORGANS = ("liver", "spleen", "kidney_right", "urinary_bladder")
+# part -> volume, organs: two patients
+_CT = {
+    "train": ("ts_ct_dicom_512", ("liver", "spleen", "stomach", "aorta", "vertebrae_T12", "autochthon_left")),
+    "test": ("ts_ct_body3mm", ("liver", "spleen", "kidney_right", "urinary_bladder")),
+}
 _SLICES_OF_AN_ORGAN = 5
 _CT_WINDOW = (-160.0, 240.0)  # HU, soft tissue
 
@@ -36,7 +40,7 @@ def load_objects(domain: str, part: str, number: int, seed: int = 0) -> list[dic
 
     Args:
         domain: one of ``DOMAINS``.
-        part: ``"train"`` or ``"test"``; CT has the latter only.
+        part: ``"train"`` or ``"test"``.
         number: how many at the most.
         seed: of the draw; boxes of an object do not depend on it.
 
@@ -95,23 +99,27 @@ def _hippocampi(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndar
 
 
 def _organs(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Axial slices of four organs of a CT of the trunk, in turn; labels are model output."""
+    """
+    Axial slices of organs of a CT, in turn; labels are model output. The test part is always in the same order: a
+    smaller number of it has all organs.
+    """
     folder = root / "ct"
+    volume, organs = _CT[part]
     value_of = {name: int(k) for k, name in json.loads((folder / "label_names.json").read_text())["total"].items()}
     image, label = (
-        np.asarray(nib.load(folder / kind / "ts_ct_body3mm.nii.gz").dataobj) for kind in ("images", "labels")
+        np.asarray(nib.load(folder / kind / f"{volume}.nii.gz").dataobj) for kind in ("images", "labels")
     )
+    slices = []
     for place in range(_SLICES_OF_AN_ORGAN):
-        for organ in _CT_ORGANS:
-            mask = label == value_of[organ]
-            areas = mask.sum(axis=(0, 1))
+        for organ in organs:
+            areas = (label == value_of[organ]).sum(axis=(0, 1))
             large = np.flatnonzero(areas >= 0.4 * areas.max())
-            index = int(large[place * (len(large) - 1) // (_SLICES_OF_AN_ORGAN - 1)])
-            yield (
-                f"{organ}_{index}",
-                _grey(volume_slice(image, 2, index), *_CT_WINDOW),
-                volume_slice(mask, 2, index),
-            )
+            slices.append((organ, int(large[place * (len(large) - 1) // (_SLICES_OF_AN_ORGAN - 1)])))
+    if part == "train":
+        random.Random(seed).shuffle(slices)
+    for organ, index in slices:
+        mask = volume_slice(label == value_of[organ], 2, index)
+        yield f"{organ}_{index}", _grey(volume_slice(image, 2, index), *_CT_WINDOW), mask
 
 
 def _grey(picture: np.ndarray, low: float, high: float) -> np.ndarray:

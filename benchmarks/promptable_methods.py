@@ -49,6 +49,8 @@ ABLATIONS = {
     "contrast_only": Method("contrast and distillation, our pseudo-labels", {}),
     "no_contrast": Method("ours without contrast", {**_OURS, "alpha": 0.0}),
     "no_distillation": Method("ours without distillation", {**_OURS, "gamma": 0.0}),
+    "distillation_0.5": Method("ours, distillation 0.5", {**_OURS, "gamma": 0.5}),
+    "distillation_2": Method("ours, distillation 2", {**_OURS, "gamma": 2.0}),
     "no_box_prior": Method("ours without box prior", _OURS, {"box_prior": "none"}),
     "no_extent": Method("ours without fitting the extent", _OURS, {"fit_extent": False}),
     "big_box_teacher": Method("ours, teacher asked with the big box", _OURS, {"teacher_prompt": "big_box"}),
@@ -60,4 +62,5 @@ METHODS = {**_MAIN, **ABLATIONS}
 COMPARED = {
     "ham10000": ("unadapted", "self_training", "ours", "masks"),
     "hippocampus": ("unadapted", "self_training", "ours_bent", "masks"),
+    "ct": ("unadapted", "ours", "masks"),
 }

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pooch
@@ -128,8 +127,7 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
     loader = DataLoader(data, batch_size=BATCH, sampler=sampler, collate_fn=PadListDataCollate(method=PadMethod.END))
     student = network.student
     teacher = network.copy_student()
-    # the reference stays as it is, so that its embeddings are computed once per image too
-    reference = SimpleNamespace(suffix=PrefixCache(cache.folder, HalfPrecision(network.copy_student().suffix)))
+    reference = network.copy_student()
     optimizer = torch.optim.AdamW(
         [
             {"params": student.suffix.parameters(), "lr": learning_rate},
@@ -148,6 +146,7 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
         method.make_loss(),
         reference,
         prefix_cache=cache,
+        reference_cache=PrefixCache(cache.folder, HalfPrecision(reference.suffix)),
         amp=True,
         amp_kwargs={"dtype": torch.bfloat16},
         train_handlers=[EMATeacherHandler(student, teacher, EMA_DECAY, warm_up=False)],

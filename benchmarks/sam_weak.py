@@ -28,7 +28,7 @@ _KEY = ("domain", "method", "trainable_blocks", "images", "steps", "seed", "test
 
 
 def main(
-    data: Annotated[str, typer.Option(help="ham10000 or hippocampus.")] = "ham10000",
+    data: Annotated[str, typer.Option(help="ham10000, hippocampus or ct.")] = "ham10000",
     seeds: Annotated[int, typer.Option(help="Runs of each method, with seeds 0, 1, ...")] = 3,
     k: Annotated[str, typer.Option(help="Trainable blocks; several, comma-separated, for the curve.")] = "2",
     images: Annotated[str, typer.Option(help="Training images; several, comma-separated, for the curve.")] = "30",
@@ -46,7 +46,7 @@ def main(
     if unknown:
         raise typer.BadParameter(f"unknown methods {unknown}; known are {', '.join(METHODS)}")
     if data not in COMPARED:
-        raise typer.BadParameter(f"--data must be ham10000 or hippocampus, got {data!r}")
+        raise typer.BadParameter(f"--data must be one of {', '.join(COMPARED)}, got {data!r}")
     wanted = [
         _run_arguments(data, name, int(blocks), int(number), steps, seed, test_images, learning_rate)
         for seed in range(seeds)

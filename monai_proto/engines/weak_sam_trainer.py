@@ -78,6 +78,8 @@ class WeakSamTrainer(Trainer):
         loss: the terms and their weights; by default fits trusted pseudo-labels beside the contrast.
         reference: the embedding's anchor, by default a copy of the student as it is now.
         prefix_cache: keeps the prefix's output on disk. Only pays where images repeat: without random augmentation.
+        reference_cache: around ``reference.suffix``, keeps its embeddings on disk: the reference never changes. Pays
+            where ``prefix_cache`` does.
         teacher_prompt: the teacher's prompt, see :func:`prompts_from_boxes`. The one halfway between the boxes measured
             best: 0.87 instead of 0.80 mean IoU of pseudo-labels from the big box on HAM10000, with ``fit_extent``. On
             hippocampi, which are bent, it was ``"loose_box"`` without it and with ``box_prior="big_box"``: 0.75, and
@@ -108,6 +110,7 @@ class WeakSamTrainer(Trainer):
         loss: WeakSamLoss | None = None,
         reference: EncoderSuffix | None = None,
         prefix_cache: PrefixCache | None = None,
+        reference_cache: PrefixCache | None = None,
         teacher_prompt: str = "middle_box",
         student_prompts: Sequence[str] = ("big_box", "ring_points"),
         ring_labels: str = "foreground",
@@ -138,6 +141,7 @@ class WeakSamTrainer(Trainer):
         self.optimizer = optimizer
         self.loss = WeakSamLoss(supervision="pseudo_label") if loss is None else loss
         self.prefix_cache = prefix_cache
+        self.embed_reference = reference_cache or self.reference.suffix
         self.teacher_prompt = teacher_prompt
         self.student_prompts = tuple(student_prompts)
         self.ring_labels = ring_labels
@@ -172,7 +176,7 @@ class WeakSamTrainer(Trainer):
             asked = [self._prompts(batch, prompt) for prompt in self.student_prompts]
             after, before = (
                 [self._upsampled(self._decode(suffix(batch.features), prompt).logits) for prompt in asked]
-                for suffix in (self.bare_network.student.suffix, self.reference.suffix)
+                for suffix in (self.bare_network.student.suffix, self.embed_reference)
             )
         self.network.train(was_training)
         return BoxPreview(batch, pseudo_label, prompts, asked, after, before)
@@ -247,7 +251,7 @@ class WeakSamTrainer(Trainer):
     ) -> torch.Tensor:
         student = self.network(features=batch.features)
         with torch.no_grad():
-            reference = self.reference.suffix(batch.features)
+            reference = self.embed_reference(batch.features)
         samples = sample_contrast_pixels(
             pseudo_label.raw,
             batch.small,

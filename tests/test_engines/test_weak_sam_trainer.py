@@ -174,9 +174,13 @@ def test_cached_training_equals_training_without(tmp_path):
         network = network_of(1)
         segmenter = network.segmenter
         cache = PrefixCache(tmp_path, network.prefix, segmenter.preprocess, segmenter.preprocessing)
-        trainer = trainer_of(objects(), network, prefix_cache=cache if cached else None)
+        reference = network.copy_student()
+        reference_cache = PrefixCache(tmp_path, reference.suffix)
+        caches = {"prefix_cache": cache, "reference_cache": reference_cache} if cached else {}
+        trainer = trainer_of(objects(), network, reference=reference, **caches)
         trainer.run()
         weights.append(state_of(network))
+    assert cache.hits > 0 and reference_cache.hits == cache.hits
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4)
 
