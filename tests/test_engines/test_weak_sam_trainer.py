@@ -180,7 +180,8 @@ def test_cached_training_equals_training_without(tmp_path):
         trainer = trainer_of(objects(), network, reference=reference, **caches)
         trainer.run()
         weights.append(state_of(network))
-    assert cache.hits > 0 and reference_cache.hits == cache.hits
+    assert cache.hits > 0
+    assert reference_cache.hits == cache.hits
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4)
 
