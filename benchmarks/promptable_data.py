@@ -106,9 +106,7 @@ def _organs(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray,
     folder = root / "ct"
     volume, organs = _CT[part]
     value_of = {name: int(k) for k, name in json.loads((folder / "label_names.json").read_text())["total"].items()}
-    image, label = (
-        np.asarray(nib.load(folder / kind / f"{volume}.nii.gz").dataobj) for kind in ("images", "labels")
-    )
+    image, label = (np.asarray(nib.load(folder / kind / f"{volume}.nii.gz").dataobj) for kind in ("images", "labels"))
     slices = []
     for place in range(_SLICES_OF_AN_ORGAN):
         for organ in organs:
