@@ -45,16 +45,21 @@ EMBEDDING_DIM = 128
 METHODS = {
     "linear": Method("linear head", last_layer_stage=False),
     "linear_stage": Method("linear head, last layer at the end"),
-    "prototype": Method("prototype head", _head(), _loss()),
+    "prototype": Method("prototype head", _head(pooled_classifier=True), _loss()),
     "protopnet": Method("preset protopnet", _preset_head("protopnet"), lambda _: PrototypeLoss.preset("protopnet")),
     "protoasnet": Method("preset protoasnet", _preset_head("protoasnet"), lambda _: PrototypeLoss.preset("protoasnet")),
     # one change each against "prototype"
-    "attention": Method("prototype head with attention", _head(attention=True), _loss()),
-    "abstention": Method("prototype head with abstention", _head(abstention=True), _loss(abstention_scale=0.1)),
-    "top_5": Method("prototype head, mean of 5 patches", _head(top_k=5), _loss()),
+    "no_pooled": Method("prototype head without pooled classifier", _head(), _loss()),
+    "attention": Method("prototype head with attention", _head(pooled_classifier=True, attention=True), _loss()),
+    "abstention": Method(
+        "prototype head with abstention",
+        _head(pooled_classifier=True, abstention=True),
+        _loss(abstention_scale=0.1),
+    ),
+    "top_5": Method("prototype head, mean of 5 patches", _head(pooled_classifier=True, top_k=5), _loss()),
     "no_auxiliary": Method(
-        "prototype head, cross-entropy only",
-        _head(),
+        "prototype head, cross-entropies only",
+        _head(pooled_classifier=True),
         _loss(cluster_scale=0.0, separation_scale=0.0, diversity_scale=0.0, contrastive_scale=0.0),
     ),
 }

@@ -66,8 +66,9 @@ COMPARED = {
     "supervised_all": Method("supervised, all labelled", unlabelled=False, all_labelled=True),
 }
 
-# one change each against "ours"
+# one change each against "ours", but for the first one
 ABLATIONS = {
+    "weak_mean_teacher": Method("mean teacher, weight 1", consistency=True, options={"consistency_weight": 1.0}),
     "no_bank": Method("ours without the bank", copy_paste=True),
     "no_copy_paste": Method("ours without copy-paste", bank={}),
     "lowest_rows": Method("ours, lowest-ranked rows", bank={"selection": "lowest"}, copy_paste=True),

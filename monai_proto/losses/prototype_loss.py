@@ -37,7 +37,7 @@ class PrototypeLoss(nn.Module):
 
     Called ``loss(output, labels)`` with what :class:`PrototypeHead` gives; the parts of the last call are in
     ``components``, by name and detached: ``ce_loss``, ``cluster_loss``, ``sep_loss``, ``div_loss``,
-    ``contrastive_loss``, with abstention ``abstention_loss``, and ``log_sigma``. The scale s is a parameter: give the
+    ``contrastive_loss``, with abstention ``abstention_loss``, with a pooled classifier ``pooled_loss``, and ``log_sigma``. The scale s is a parameter: give the
     loss's parameters to the optimizer beside the network's.
 
     Args:
@@ -46,6 +46,7 @@ class PrototypeLoss(nn.Module):
         diversity_scale: of :func:`diversity_loss`.
         contrastive_scale: of :func:`prototype_contrastive_loss`.
         abstention_scale: of :func:`abstention_loss`; 0 leaves it out.
+        pooled_scale: of the pooled classifier's cross-entropy, where the head has one.
         margin: of the separation; None for ProtoPNet's, which has no bound.
         diversity_threshold: cosine from which on prototypes of a class are too alike.
         class_weights: of the cluster term: ``"inverse_root"`` (``1 / sqrt(n + eps)``), ``"class_balanced"``
@@ -56,7 +57,7 @@ class PrototypeLoss(nn.Module):
             0 for none.
         learn_sigma: whether s is learned; otherwise the cross-entropy has weight 1.
         confidence_threshold: of the abstention term.
-        label_smoothing: of the cross-entropy.
+        label_smoothing: of the cross-entropies.
 
     Raises:
         ValueError: when a choice is unknown.
@@ -76,6 +77,7 @@ class PrototypeLoss(nn.Module):
         diversity_scale: float = 0.01,
         contrastive_scale: float = 0.05,
         abstention_scale: float = 0.0,
+        pooled_scale: float = 1.0,
         margin: float | None = 1.0,
         diversity_threshold: float = 0.5,
         class_weights: str = "inverse_root",
@@ -95,6 +97,7 @@ class PrototypeLoss(nn.Module):
             "div_loss": diversity_scale,
             "contrastive_loss": contrastive_scale,
             "abstention_loss": abstention_scale,
+            "pooled_loss": pooled_scale,
         }
         self.margin = margin
         self.diversity_threshold = diversity_threshold
@@ -163,6 +166,10 @@ class PrototypeLoss(nn.Module):
         }
         if self.scales["abstention_loss"]:
             terms["abstention_loss"] = abstention_loss(output.uncertainty, logits, labels, self.confidence_threshold)
+        if output.pooled_logits is not None:
+            terms["pooled_loss"] = F.cross_entropy(
+                output.pooled_logits.float(), labels, label_smoothing=self.label_smoothing
+            )
         return terms
 
     def _weights(self, labels: torch.Tensor, num_classes: int) -> torch.Tensor | None:

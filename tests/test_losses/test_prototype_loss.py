@@ -167,6 +167,20 @@ def test_components_are_those_of_the_pure_functions(output):
     torch.testing.assert_close(focal.components["cluster_loss"], wanted.detach())
 
 
+def test_the_pooled_classifier_learns_beside_the_prototypes():
+    torch.manual_seed(0)
+    head = PrototypeHead(3, 8, 2, 12, num_prototypes=2, max_prototypes=4, pooled_classifier=True).eval()
+    output = head(torch.randn(5, 12), torch.randn(5, 6, 12))
+    loss, without = PrototypeLoss(pooled_scale=0.5), PrototypeLoss()
+    total = loss(output, LABELS)
+    expected = F.cross_entropy(output.pooled_logits, LABELS)
+    torch.testing.assert_close(loss.components["pooled_loss"], expected.detach())
+    torch.testing.assert_close(total - without(output._replace(pooled_logits=None), LABELS), 0.5 * expected)
+    assert "pooled_loss" not in without.components
+    total.backward()
+    assert head.pooled_classifier[1].weight.grad.abs().sum() > 0
+
+
 def test_log_sigma_learns_and_presets_leave_it(output):
     loss = PrototypeLoss()
     loss(output, LABELS).backward()

@@ -118,16 +118,16 @@ def test_uncertainty_without_abstention_is_the_entropy_of_the_answer():
     torch.testing.assert_close(head(torch.randn(2, CHANNELS)).uncertainty, torch.zeros(2))
 
 
-def test_dropout_leaves_whole_channels_out_in_training_only():
-    head = make_head(dropout=0.5)
-    features = torch.randn(2, CHANNELS, 3, 3)
-    whole = head.embed(features)
-    torch.testing.assert_close(head.embed(features), whole)
-    head.train()
-    head.proj = torch.nn.Identity()
-    kept = head.embed(features).abs() > 0
-    assert 0 < kept.float().mean() < 1
-    assert (kept.all(dim=1) | ~kept.any(dim=1)).all()
+def test_pooled_classifier_is_a_linear_layer_that_changes_no_answer():
+    plain, head = make_head(), make_head(pooled_classifier=True)
+    assert plain(torch.randn(2, CHANNELS)).pooled_logits is None
+    head.load_state_dict({**head.state_dict(), **plain.state_dict()})
+    pooled, patches = torch.randn(2, 3, CHANNELS), torch.randn(2, 5, CHANNELS)
+    output = head(pooled, patches)
+    torch.testing.assert_close(output.logits, plain(pooled, patches).logits)
+    layer = head.pooled_classifier[1]
+    torch.testing.assert_close(output.pooled_logits, pooled.mean(dim=1) @ layer.weight.T + layer.bias)
+    assert {id(value) for value in head.last_layer_parameters()}.isdisjoint(map(id, head.pooled_classifier.parameters()))
 
 
 def test_abstention_takes_its_share_of_the_probability_mass():

@@ -16,6 +16,7 @@ from monai_proto.networks.prototype_similarity import cosine_similarity_map, log
 
 __all__ = ["PrototypeHead", "PrototypeHeadOutput"]
 
+_POOLED_DROPOUT = 0.2
 _DISTANCES = ("cosine", "l2")
 _PRESETS: dict[str, dict[str, Any]] = {
     # five prototypes of a class and a scale of 5: weights of 1 and -0.5 on the similarities as they are
@@ -39,6 +40,7 @@ class PrototypeHeadOutput(NamedTuple):
         relevance: (B, M), factor of each prototype in the logits; 1 without attention.
         prototypes: (M, D), in use.
         prototype_labels: classes (M,) of the prototypes.
+        pooled_logits: (B, C), of the pooled classifier; None where the head has none.
     """
 
     logits: torch.Tensor
@@ -50,6 +52,7 @@ class PrototypeHeadOutput(NamedTuple):
     relevance: torch.Tensor
     prototypes: torch.Tensor
     prototype_labels: torch.Tensor
+    pooled_logits: torch.Tensor | None = None
 
 
 class PrototypeHead(nn.Module):
@@ -83,7 +86,9 @@ class PrototypeHead(nn.Module):
             own.
         spatial_dims: axes of the provenance's boxes.
         top_k: patches that a similarity is the mean of; all of them in an image with fewer.
-        dropout: share of the feature channels that training leaves out, the same for all patches of an image.
+        pooled_classifier: whether a linear classifier of the pooled features is trained beside the prototypes (deep
+            supervision, Lee et al., AISTATS 2015). Only the best patches of an image give the backbone a gradient from
+            prototypes; this one gives it one from all of them. It takes no part in any answer.
 
     Raises:
         ValueError: when a size or a choice does not fit.
@@ -111,7 +116,7 @@ class PrototypeHead(nn.Module):
         other_class_weight: float = -0.5,
         spatial_dims: int = 2,
         top_k: int = 1,
-        dropout: float = 0.0,
+        pooled_classifier: bool = False,
     ) -> None:
         super().__init__()
         if top_k < 1:
@@ -126,7 +131,6 @@ class PrototypeHead(nn.Module):
         self.in_features = in_features
         self.distance = distance
         self.top_k = top_k
-        self.dropout = nn.Dropout1d(dropout)
         self.bank = PrototypeBank(
             num_classes,
             embedding_dim,
@@ -151,6 +155,8 @@ class PrototypeHead(nn.Module):
         self.class_bias = nn.Parameter(torch.zeros(num_classes))
         self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
         self.abstention_prototype = nn.Parameter(torch.rand(1, embedding_dim)) if abstention else None
+        classifier = nn.Sequential(nn.Dropout(_POOLED_DROPOUT), nn.Linear(in_features, num_classes))
+        self.pooled_classifier = classifier if pooled_classifier else None
         # similarity is at most 1, so that a negative start keeps the share small until it has been learned
         self.abstention_bias = nn.Parameter(torch.tensor(-1.0)) if abstention else None
 
@@ -200,7 +206,7 @@ class PrototypeHead(nn.Module):
         if features.ndim != 3 or features.shape[-1] != self.in_features:
             expected = f"patches (B, P, {self.in_features}) or a map (B, {self.in_features}, *grid)"
             raise ValueError(f"features must be {expected}, got {list(features.shape)}.")
-        embedded = self.proj(self.dropout(features.transpose(1, 2)).transpose(1, 2))
+        embedded = self.proj(features)
         return F.normalize(embedded.float(), dim=-1) if self.distance == "cosine" else embedded.float()
 
     def forward(self, pooled: torch.Tensor, patches: torch.Tensor | None = None) -> PrototypeHeadOutput:
@@ -219,11 +225,14 @@ class PrototypeHead(nn.Module):
         embedding = self.embed(pooled).mean(dim=1)
         if self.distance == "cosine":
             embedding = F.normalize(embedding, dim=-1)
-        return self.compare(embedding, self.embed(patches))
+        output = self.compare(embedding, self.embed(patches))
+        if self.pooled_classifier is None:
+            return output
+        return output._replace(pooled_logits=self.pooled_classifier(pooled.mean(dim=1)))
 
     def compare(self, embedding: torch.Tensor, patches: torch.Tensor) -> PrototypeHeadOutput:
         """
-        The answer for embeddings.
+        The answer for embeddings, without the pooled classifier, which looks at features.
 
         Args:
             embedding: pooled embedding (B, D).
