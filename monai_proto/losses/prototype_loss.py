@@ -37,8 +37,8 @@ class PrototypeLoss(nn.Module):
 
     Called ``loss(output, labels)`` with what :class:`PrototypeHead` gives; the parts of the last call are in
     ``components``, by name and detached: ``ce_loss``, ``cluster_loss``, ``sep_loss``, ``div_loss``,
-    ``contrastive_loss``, with abstention ``abstention_loss``, with a pooled classifier ``pooled_loss``, and ``log_sigma``. The scale s is a parameter: give the
-    loss's parameters to the optimizer beside the network's.
+    ``contrastive_loss``, with abstention ``abstention_loss``, with a pooled classifier ``pooled_loss``, and
+    ``log_sigma``. The scale s is a parameter: give the loss's parameters to the optimizer beside the network's.
 
     Args:
         cluster_scale: of :func:`cluster_loss`.
