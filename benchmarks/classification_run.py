@@ -87,8 +87,8 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
 
     All methods have the same backbone, of which the front is frozen, the same images in the same order (batches of 64,
     drawn with the square root of the classes' frequencies) and learning rates: one epoch with the whole backbone
-    frozen, then joint training. Prototypes stop that one epoch earlier, are projected onto patches, and have three
-    epochs of the last layer, which together cost about what an epoch of joint training does.
+    frozen, then joint training. Prototypes are then projected onto patches, and have three epochs of the last layer,
+    which together take the time of an epoch of joint training; ``linear_stage`` has these three epochs too.
 
     Returns:
         configuration, figures before and after the projection and at the end, seconds.
@@ -113,20 +113,19 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
     loader = DataLoader(train_set, BATCH, sampler=sampler, drop_last=True)
     push_loader = DataLoader(_Views(views, images.train_labels, images.train_ids, augmented=False), BATCH)
     last_epochs = LAST_LAYER_EPOCHS if method.last_layer_stage else 0
-    joint_epochs = epochs - 1 if method.last_layer_stage else epochs
     groups = backbone_parameter_groups(network, loss, BACK_RATE)
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         [group["lr"] for group in optimizer.param_groups],
-        total_steps=joint_epochs * len(loader) + 1,
+        total_steps=epochs * len(loader) + 1,
         pct_start=0.2,
     )
     record: dict[str, Any] = {"method": method_name, "seed": seed, "epochs": epochs}
     stages = PrototypeStageHandler(network, 1, last_epochs, optimizer, LAST_LAYER_RATE, LAST_LAYER_DECAY)
     trainer = ClassificationTrainer(
         "cpu",
-        joint_epochs + last_epochs,
+        epochs + last_epochs,
         loader,
         network,
         optimizer,
@@ -135,13 +134,11 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
         train_handlers=[stages],
     )
     trainer.logger.setLevel("WARNING")
-    joint = Events.ITERATION_COMPLETED(event_filter=lambda engine, _: engine.state.epoch <= joint_epochs)
+    joint = Events.ITERATION_COMPLETED(event_filter=lambda engine, _: engine.state.epoch <= epochs)
     trainer.add_event_handler(joint, lambda: schedule.step())
     if method.head is not None:
-        push = PrototypePushHandler(
-            network, push_loader, "cpu", start_epoch=joint_epochs, projection_epoch=joint_epochs
-        )
-        before = Events.EPOCH_COMPLETED(once=joint_epochs)
+        push = PrototypePushHandler(network, push_loader, "cpu", start_epoch=epochs, projection_epoch=epochs)
+        before = Events.EPOCH_COMPLETED(once=epochs)
         trainer.add_event_handler(before, lambda: record.update(before_projection=_figures(network, images, cache)))
         push.attach(trainer)
         trainer.add_event_handler(before, lambda: record.update(after_projection=_figures(network, images, cache)))
