@@ -4,13 +4,11 @@ from monai_proto.engines.adapt_prototypes import AdaptationReport, adapt_prototy
 from monai_proto.engines.classification_trainer import ClassificationTrainer
 from monai_proto.engines.embedded_batches import EmbeddedBatches
 from monai_proto.engines.prepare_prompt_batch import PreparePromptBatch
-from monai_proto.engines.prompt_inferer import PromptInferer
 from monai_proto.engines.prototype_evaluator import PrototypeEvaluator
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
 from monai_proto.engines.score_studies import StudyScores, score_studies
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
 from monai_proto.engines.study_scorer import StudyScorer
-from monai_proto.engines.volume_prompt_inferer import VolumePromptInferer
 from monai_proto.engines.weak_sam_trainer import WeakSamTrainer
 
 __all__ = [
@@ -18,13 +16,11 @@ __all__ = [
     "ClassificationTrainer",
     "EmbeddedBatches",
     "PreparePromptBatch",
-    "PromptInferer",
     "PrototypeEvaluator",
     "PushReport",
     "SemiSupervisedTrainer",
     "StudyScorer",
     "StudyScores",
-    "VolumePromptInferer",
     "WeakSamTrainer",
     "adapt_prototypes",
     "push_prototypes",

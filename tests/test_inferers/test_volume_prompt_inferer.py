@@ -10,7 +10,7 @@ pytest.importorskip("timm", reason="timm is not installed (extra sam)")
 from tiny_sam import tiny_lite_medsam
 
 from monai_proto.data import PrefixCache
-from monai_proto.engines import VolumePromptInferer
+from monai_proto.inferers import VolumePromptInferer
 from monai_proto.networks.nets import AdaptableSegmenter
 
 NAN = [float("nan")] * 4
