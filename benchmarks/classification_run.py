@@ -46,6 +46,7 @@ LAST_LAYER_RATE = 0.01
 LAST_LAYER_DECAY = 0.5
 OCCLUDED_SHARE = 0.2
 COVERAGE = 0.8
+SAMPLING_POWER = 0.5
 
 
 class _Views(Dataset):
@@ -107,7 +108,9 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
         network = PrototypeClassifier(back, method.head(len(images.classes), CHANNELS))
         loss = method.loss(counts.tolist())
     sampler = WeightedRandomSampler(
-        counts.float()[images.train_labels] ** -0.5, len(views[0]), generator=torch.Generator().manual_seed(seed)
+        counts.float()[images.train_labels] ** -SAMPLING_POWER,
+        len(views[0]),
+        generator=torch.Generator().manual_seed(seed),
     )
     train_set = _Views(views, images.train_labels, images.train_ids, augmented=True)
     loader = DataLoader(train_set, BATCH, sampler=sampler, drop_last=True)
@@ -169,13 +172,18 @@ def _figures(network: nn.Module, images: LesionImages, cache: Path) -> dict[str,
             logits.append(network(batch.float()))
             uncertainty.append(1 - logits[-1].softmax(dim=1).amax(dim=1))
     network.train(training)
-    probabilities, unsure = torch.cat(logits).softmax(dim=1), torch.cat(uncertainty)
+    scores, unsure = torch.cat(logits), torch.cat(uncertainty)
+    probabilities = scores.softmax(dim=1)
     answers, labels = probabilities.argmax(dim=1), images.test_labels
     summary = summarize_classification(probabilities, labels)
     selective = selective_balanced_accuracy(answers, labels, unsure, len(images.classes), COVERAGE)
     entropy = torch.distributions.Categorical(probs=probabilities).entropy()
+    # training saw a class as often as its frequency to the power of 1 - SAMPLING_POWER says; without that
+    frequencies = torch.bincount(images.train_labels, minlength=len(images.classes)) / len(images.train_labels)
+    equal_priors = (scores - (1 - SAMPLING_POWER) * frequencies.log()).softmax(dim=1)
     figures = {
         "balanced_accuracy": summary.balanced_accuracy,
+        "balanced_accuracy_equal_priors": summarize_classification(equal_priors, labels).balanced_accuracy,
         "accuracy": summary.accuracy,
         "macro_auroc": summary.macro_auroc,
         "ece": summary.expected_calibration_error,

@@ -27,6 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 _KEY = ("method", "seed", "epochs")
 _FIGURES = (
     "balanced_accuracy",
+    "balanced_accuracy_equal_priors",
     "accuracy",
     "macro_auroc",
     "ece",
