@@ -166,7 +166,7 @@ class PrototypeLoss(nn.Module):
         }
         if self.scales["abstention_loss"]:
             terms["abstention_loss"] = abstention_loss(output.uncertainty, logits, labels, self.confidence_threshold)
-        if output.pooled_logits is not None:
+        if output.pooled_logits.numel():
             terms["pooled_loss"] = F.cross_entropy(
                 output.pooled_logits.float(), labels, label_smoothing=self.label_smoothing
             )

@@ -183,7 +183,9 @@ def test_weights_of_another_network_are_refused():
         efficientnet_lite0(in_channels=1)
 
 
-@pytest.mark.parametrize("options", [{}, {"distance": "l2"}, {"attention": True}, {"abstention": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"distance": "l2"}, {"attention": True}, {"abstention": True}, {"pooled_classifier": True}]
+)
 def test_exports_to_torchscript(tmp_path, options):
     torch.manual_seed(0)
     head = PrototypeHead(3, 8, 2, 6, num_prototypes=2, max_prototypes=3, **options)

@@ -40,7 +40,7 @@ class PrototypeHeadOutput(NamedTuple):
         relevance: (B, M), factor of each prototype in the logits; 1 without attention.
         prototypes: (M, D), in use.
         prototype_labels: classes (M,) of the prototypes.
-        pooled_logits: (B, C), of the pooled classifier; None where the head has none.
+        pooled_logits: (B, C), of the pooled classifier; (B, 0) where the head has none.
     """
 
     logits: torch.Tensor
@@ -52,7 +52,7 @@ class PrototypeHeadOutput(NamedTuple):
     relevance: torch.Tensor
     prototypes: torch.Tensor
     prototype_labels: torch.Tensor
-    pooled_logits: torch.Tensor | None = None
+    pooled_logits: torch.Tensor
 
 
 class PrototypeHead(nn.Module):
@@ -225,18 +225,20 @@ class PrototypeHead(nn.Module):
         embedding = self.embed(pooled).mean(dim=1)
         if self.distance == "cosine":
             embedding = F.normalize(embedding, dim=-1)
-        output = self.compare(embedding, self.embed(patches))
         if self.pooled_classifier is None:
-            return output
-        return output._replace(pooled_logits=self.pooled_classifier(pooled.mean(dim=1)))
+            return self.compare(embedding, self.embed(patches))
+        return self.compare(embedding, self.embed(patches), self.pooled_classifier(pooled.mean(dim=1)))
 
-    def compare(self, embedding: torch.Tensor, patches: torch.Tensor) -> PrototypeHeadOutput:
+    def compare(
+        self, embedding: torch.Tensor, patches: torch.Tensor, pooled_logits: torch.Tensor | None = None
+    ) -> PrototypeHeadOutput:
         """
-        The answer for embeddings, without the pooled classifier, which looks at features.
+        The answer for embeddings.
 
         Args:
             embedding: pooled embedding (B, D).
             patches: patch embeddings (B, P, D).
+            pooled_logits: (B, C), passed on; the pooled classifier looks at features.
         """
         # distances are differences of large numbers: half precision would lose them
         with torch.autocast(patches.device.type, enabled=False):
@@ -258,6 +260,7 @@ class PrototypeHead(nn.Module):
             relevance,
             prototypes,
             self.bank.valid_labels(),
+            logits.new_empty((len(logits), 0)) if pooled_logits is None else pooled_logits,
         )
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
