@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks.active_learning_run import run
 from benchmarks.active_learning_strategies import ABLATIONS, COMPARED, STRATEGIES
+from benchmarks.options import known_names, require_choice
 from benchmarks.run_store import complete_runs
 from benchmarks.segmentation_data import TASKS
 
@@ -40,12 +41,8 @@ def main(
     results: Annotated[Path, typer.Option(help="Where runs are stored.")] = RESULTS / "active_learning.json",
 ) -> None:
     """Run what is missing, then print the table and draw the figure."""
-    names = strategies.split(",") if strategies else list(COMPARED) + (list(ABLATIONS) if ablations else [])
-    unknown = [name for name in names if name not in STRATEGIES]
-    if unknown:
-        raise typer.BadParameter(f"unknown strategies {unknown}; known are {', '.join(STRATEGIES)}")
-    if data not in TASKS:
-        raise typer.BadParameter(f"--data must be one of {', '.join(TASKS)}, got {data!r}")
+    names = known_names(strategies, [*COMPARED, *(ABLATIONS if ablations else ())], STRATEGIES, "strategies")
+    require_choice("--data", data, TASKS)
     numbers = range(first_seed, first_seed + seeds)
     wanted = [(data, name, seed, labels, first_steps, round_steps) for seed in numbers for name in names]
     console = Console(width=200)

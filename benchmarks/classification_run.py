@@ -89,7 +89,7 @@ def run(method_name: str, seed: int, epochs: int, cache: Path) -> dict[str, Any]
     All methods have the same backbone, of which the front is frozen, the same images in the same order (batches of 64,
     drawn with the square root of the classes' frequencies) and learning rates: one epoch with the whole backbone
     frozen, then joint training. Prototypes are then projected onto patches, and have three epochs of the last layer,
-    which together take the time of an epoch of joint training; ``linear_stage`` has these three epochs too.
+    without a gradient in the backbone; ``linear_stage`` has these three epochs too.
 
     Returns:
         configuration, figures before and after the projection and at the end, seconds.

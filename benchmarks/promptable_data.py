@@ -107,16 +107,19 @@ def _organs(root: Path, part: str, seed: int) -> Iterator[tuple[str, np.ndarray,
     volume, organs = _CT[part]
     value_of = {name: int(k) for k, name in json.loads((folder / "label_names.json").read_text())["total"].items()}
     image, label = (np.asarray(nib.load(folder / kind / f"{volume}.nii.gz").dataobj) for kind in ("images", "labels"))
-    slices = []
-    for place in range(_SLICES_OF_AN_ORGAN):
-        for organ in organs:
-            areas = (label == value_of[organ]).sum(axis=(0, 1))
-            large = np.flatnonzero(areas >= 0.4 * areas.max())
-            slices.append((organ, int(large[place * (len(large) - 1) // (_SLICES_OF_AN_ORGAN - 1)])))
+    large = {}
+    for organ in organs:
+        areas = (label == value_of[organ]).sum(axis=(0, 1))
+        large[organ] = np.flatnonzero(areas >= 0.4 * areas.max())
+    slices = [
+        (organ, int(large[organ][place * (len(large[organ]) - 1) // (_SLICES_OF_AN_ORGAN - 1)]))
+        for place in range(_SLICES_OF_AN_ORGAN)
+        for organ in organs
+    ]
     if part == "train":
         random.Random(seed).shuffle(slices)
     for organ, index in slices:
-        mask = volume_slice(label == value_of[organ], 2, index)
+        mask = volume_slice(label, 2, index) == value_of[organ]
         yield f"{organ}_{index}", _grey(volume_slice(image, 2, index), *_CT_WINDOW), mask
 
 

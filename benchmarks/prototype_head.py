@@ -21,6 +21,7 @@ from rich.table import Table
 from benchmarks.classification_data import VIEWS, front_activations, load_lesion_images
 from benchmarks.classification_methods import COMPARED, METHODS
 from benchmarks.classification_run import run
+from benchmarks.options import known_names
 from benchmarks.run_store import complete_runs
 
 RESULTS = Path(__file__).parent / "results"
@@ -47,10 +48,7 @@ def main(
     cache: Annotated[Path | None, typer.Option(help="Where images and activations are kept.")] = None,
 ) -> None:
     """Run what is missing, then print the tables."""
-    names = methods.split(",")
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise typer.BadParameter(f"unknown methods {unknown}; known are {', '.join(METHODS)}")
+    names = known_names(methods, COMPARED, METHODS)
     cache = cache or Path(pooch.os_cache("monai_proto")) / "benchmarks"
     # once, before the processes want it
     images = load_lesion_images(cache)

@@ -18,6 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.options import known_names, require_choice
 from benchmarks.promptable_data import DOMAINS
 from benchmarks.promptable_methods import ABLATIONS, COMPARED, METHODS
 from benchmarks.promptable_run import EVALUATED_PROMPTS, run
@@ -41,12 +42,8 @@ def main(
     results: Annotated[Path, typer.Option(help="Where runs are stored.")] = RESULTS / "sam_weak.json",
 ) -> None:
     """Run what is missing, then print the table."""
-    names = methods.split(",") if methods else list(COMPARED.get(data, ())) + (list(ABLATIONS) if ablations else [])
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise typer.BadParameter(f"unknown methods {unknown}; known are {', '.join(METHODS)}")
-    if data not in COMPARED:
-        raise typer.BadParameter(f"--data must be one of {', '.join(COMPARED)}, got {data!r}")
+    require_choice("--data", data, COMPARED)
+    names = known_names(methods, [*COMPARED[data], *(ABLATIONS if ablations else ())], METHODS)
     wanted = [
         _run_arguments(data, name, int(blocks), int(number), steps, seed, test_images, learning_rate)
         for seed in range(seeds)

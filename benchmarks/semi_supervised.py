@@ -17,6 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.options import known_names, require_choice
 from benchmarks.run_store import complete_runs
 from benchmarks.segmentation_data import TASKS
 from benchmarks.segmentation_methods import ABLATIONS, COMPARED, METHODS
@@ -37,12 +38,8 @@ def main(
     results: Annotated[Path, typer.Option(help="Where runs are stored.")] = RESULTS / "semi_supervised.json",
 ) -> None:
     """Run what is missing, then print the table and draw the figure."""
-    names = methods.split(",") if methods else list(COMPARED) + (list(ABLATIONS) if ablations else [])
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise typer.BadParameter(f"unknown methods {unknown}; known are {', '.join(METHODS)}")
-    if data not in TASKS:
-        raise typer.BadParameter(f"--data must be one of {', '.join(TASKS)}, got {data!r}")
+    names = known_names(methods, [*COMPARED, *(ABLATIONS if ablations else ())], METHODS)
+    require_choice("--data", data, TASKS)
     wanted = [_run_arguments(data, name, labelled, seed, steps) for seed in range(seeds) for name in names]
     console = Console(width=200)
     records = complete_runs(
