@@ -52,6 +52,7 @@ ABLATIONS = {
     "distillation_0.5": Method("ours, distillation 0.5", {**_OURS, "gamma": 0.5}),
     "distillation_2": Method("ours, distillation 2", {**_OURS, "gamma": 2.0}),
     "distillation_10": Method("ours, distillation 10", {**_OURS, "gamma": 10.0}),
+    "bent_distillation_10": Method("ours, for bent objects, distillation 10", {**_OURS, "gamma": 10.0}, _BENT),
     "no_box_prior": Method("ours without box prior", _OURS, {"box_prior": "none"}),
     "no_extent": Method("ours without fitting the extent", _OURS, {"fit_extent": False}),
     "big_box_teacher": Method("ours, teacher asked with the big box", _OURS, {"teacher_prompt": "big_box"}),
