@@ -24,7 +24,7 @@ from benchmarks.run_store import complete_runs
 from benchmarks.segmentation_data import TASKS
 
 RESULTS = Path(__file__).parent / "results"
-_KEY = ("task", "strategy", "seed", "labels", "first_steps", "round_steps")
+_KEY = ("task", "strategy", "seed", "labels", "first_steps", "round_steps", "pool")
 
 
 def main(
@@ -34,6 +34,7 @@ def main(
     labels: Annotated[int, typer.Option(help="Studies to label, one at a time.")] = 6,
     first_steps: Annotated[int, typer.Option(help="Optimiser steps with one label.")] = 200,
     round_steps: Annotated[int, typer.Option(help="Optimiser steps after each further label.")] = 150,
+    pool: Annotated[float, typer.Option(help="Share of the subjects that a seed draws to choose from.")] = 1.0,
     target: Annotated[float, typer.Option(help="Mean Dice to reach.")] = 0.84,
     ablations: Annotated[bool, typer.Option(help="Also run one-change variants of ours.")] = False,
     strategies: Annotated[str, typer.Option(help="Comma-separated names instead of all.")] = "",
@@ -44,7 +45,7 @@ def main(
     names = known_names(strategies, [*COMPARED, *(ABLATIONS if ablations else ())], STRATEGIES, "strategies")
     require_choice("--data", data, TASKS)
     numbers = range(first_seed, first_seed + seeds)
-    wanted = [(data, name, seed, labels, first_steps, round_steps) for seed in numbers for name in names]
+    wanted = [(data, name, seed, labels, first_steps, round_steps, pool) for seed in numbers for name in names]
     console = Console(width=200)
     records = complete_runs(
         _run,
@@ -59,7 +60,7 @@ def main(
         ),
     )
     console.print(_table(records, target, labels))
-    figure = results.with_name(f"{results.stem}_{data}.png")
+    figure = results.with_name(f"{results.stem}_{data}{'' if pool == 1 else f'_pool_{pool:g}'}.png")
     _figure(records, data, target, figure)
     console.print(f"Figure: {figure}")
 

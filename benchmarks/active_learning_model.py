@@ -103,13 +103,20 @@ def case_dice(model: SimulatedModel, volumes: list[dict]) -> torch.Tensor:
 
 
 def train_first_round(
-    model: SimulatedModel, labelled: list[dict], unlabelled: list[dict], steps: int, seed: int, study: str
+    model: SimulatedModel,
+    labelled: list[dict],
+    unlabelled: list[dict],
+    steps: int,
+    seed: int,
+    study: str,
+    pool: float = 1.0,
 ) -> None:
     """
-    Train with one label, or take what such a training left before: several strategies start with the same study. The
-    model is kept in the system's temporary folder; remove it after changes of the training.
+    Train with one label, or take what such a training left before: several strategies start with the same study. Seed
+    and pool say which studies the unlabelled ones are. The model is kept in the system's temporary folder; remove it
+    after changes of the training.
     """
-    name = safe_file_name(f"{model.task.folder} {study} {seed} {steps}", suffix=".pt")
+    name = safe_file_name(f"{model.task.folder} {study} {seed} {steps} {pool:g}", suffix=".pt")
     file = Path(tempfile.gettempdir()) / "monai_proto_active_learning" / name
     if file.is_file():
         load_named_checkpoint(file, {"teacher": model.teacher, "bank": model.bank}, map_location=DEVICE)

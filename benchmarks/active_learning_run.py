@@ -21,14 +21,15 @@ __all__ = ["run"]
 
 
 def run(
-    task_name: str, strategy_name: str, seed: int, labels: int, first_steps: int, round_steps: int
+    task_name: str, strategy_name: str, seed: int, labels: int, first_steps: int, round_steps: int, pool: float
 ) -> dict[str, Any]:
     """
     Label one study after the other, and train after each on all labelled and unlabelled studies.
 
     A round is a training as the app starts one: from the averaged weights that the last one left, with a new optimiser
     and a learning rate that falls to zero. All strategies take the same steps. The last step of a round counts, nothing
-    is selected on the validation cases. The seed draws the initial weights, the patches and the random studies.
+    is selected on the validation cases. The seed draws the initial weights, the patches, the random studies and the
+    pool.
 
     Args:
         task_name: which data.
@@ -37,6 +38,7 @@ def run(
         labels: studies to label.
         first_steps: steps with one label.
         round_steps: steps after each further one.
+        pool: share of the subjects whose studies there are, for the choice and as unlabelled ones.
 
     Returns:
         configuration, ``curve`` (per round the study that was added, Dice of each class), seconds.
@@ -44,7 +46,9 @@ def run(
     torch.set_num_threads(1)
     task, strategy = TASKS[task_name], STRATEGIES[strategy_name]
     training, validation, items = load_volumes(task)
-    names = [Path(item["image"]).name for item in items]
+    pool_indices = _drawn_pool([item["patient_id"] for item in items], pool, seed)
+    training = [training[index] for index in pool_indices]
+    names = [Path(items[index]["image"]).name for index in pool_indices]
     annotator = _Annotator(strategy, training, names, seed)
     set_determinism(seed)
     model = SimulatedModel(task)
@@ -56,7 +60,7 @@ def run(
         if number:
             model.train(*arguments)
         else:
-            train_first_round(model, *arguments, study=names[chosen])
+            train_first_round(model, *arguments, study=names[chosen], pool=pool)
         steps += round_length
         dice = case_dice(model, validation).nanmean(0).tolist()
         curve.append({"labels": number + 1, "added": names[chosen], "steps": steps, "dice": dice})
@@ -68,10 +72,19 @@ def run(
         "labels": labels,
         "first_steps": first_steps,
         "round_steps": round_steps,
+        "pool": pool,
         "device": torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu",
         "curve": curve,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _drawn_pool(subjects: list[str], share: float, seed: int) -> list[int]:
+    """Indices, in the list's order, of the studies of a random share of the subjects."""
+    distinct = sorted(set(subjects))
+    number = max(round(share * len(distinct)), 1)
+    drawn = {distinct[index] for index in np.random.RandomState(seed).permutation(len(distinct))[:number]}
+    return [index for index, subject in enumerate(subjects) if subject in drawn]
 
 
 class _Annotator:

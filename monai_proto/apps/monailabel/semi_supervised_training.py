@@ -9,7 +9,7 @@ from typing import Any
 from monai_proto.apps.monailabel.bundle_training import BundleTraining, held_out, loader
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.data.bundle_metadata import checkpoint_label_names
-from monai_proto.data.nifti_volume import VolumeProblem, read_volume
+from monai_proto.data.nifti_volume import Volume, VolumeProblem, read_volume
 from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
 
 __all__ = ["SemiSupervisedTraining"]
@@ -97,19 +97,23 @@ def _volumes(datastore: CheckedLabels) -> tuple[list[str], list[str]]:
     return tuple([study for study in part if datastore.is_volume(study)] for part in parts)
 
 
-def _image_problem(datastore: CheckedLabels, study: str) -> str | None:
+def _readable_volume(datastore: CheckedLabels, study: str) -> tuple[Volume | None, str | None]:
+    """A study's volume, and what is wrong with it."""
     try:
         volume, problems = read_volume(datastore.image_path(study))
     except ValueError as error:  # a DICOM series that makes up no volume
-        return str(error)
-    return _text(problems or check_image(volume))
+        return None, str(error)
+    return volume, _text(problems or check_image(volume))
+
+
+def _image_problem(datastore: CheckedLabels, study: str) -> str | None:
+    return _readable_volume(datastore, study)[1]
 
 
 def _pair_problem(datastore: CheckedLabels, study: str, num_classes: int) -> str | None:
-    unreadable = _image_problem(datastore, study)
-    if unreadable:
-        return unreadable
-    volume, _ = read_volume(datastore.image_path(study))
+    volume, unusable = _readable_volume(datastore, study)
+    if unusable:
+        return unusable
     try:
         mask, problems = read_volume(datastore.label_path(study))
     except ValueError as error:  # a SEG that does not lie on its series
