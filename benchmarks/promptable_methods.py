@@ -29,6 +29,7 @@ class Method:
 
 
 _OURS = {"supervision": "pseudo_label"}
+_STRONG = {**_OURS, "gamma": 10.0}
 # of a bent object's small box a part is not object; thin ends get lost where the box is not a little loose
 _BENT = {"teacher_prompt": "loose_box", "box_prior": "big_box", "fit_extent": False}
 _PLAIN = {"box_prior": "none", "fit_extent": False}
@@ -40,8 +41,11 @@ _MAIN = {
         {"alpha": 0.0, "gamma": 0.0, "supervision": "pseudo_label"},
         {**_PLAIN, "teacher_prompt": "big_box"},
     ),
-    "ours": Method("ours", _OURS),
-    "ours_bent": Method("ours, for bent objects", _OURS, _BENT),
+    "ours": Method("ours, distillation 0.1", _OURS),
+    "ours_bent": Method("ours, bent, distillation 0.1", _OURS, _BENT),
+    # what the bundles do
+    "distillation_10": Method("ours, distillation 10", _STRONG),
+    "bent_distillation_10": Method("ours, bent, distillation 10", _STRONG, _BENT),
     "masks": Method("fine-tuning with masks", {"alpha": 0.0, "gamma": 0.0, "supervision": "mask"}),
 }
 ABLATIONS = {
@@ -51,8 +55,6 @@ ABLATIONS = {
     "no_distillation": Method("ours without distillation", {**_OURS, "gamma": 0.0}),
     "distillation_0.5": Method("ours, distillation 0.5", {**_OURS, "gamma": 0.5}),
     "distillation_2": Method("ours, distillation 2", {**_OURS, "gamma": 2.0}),
-    "distillation_10": Method("ours, distillation 10", {**_OURS, "gamma": 10.0}),
-    "bent_distillation_10": Method("ours, for bent objects, distillation 10", {**_OURS, "gamma": 10.0}, _BENT),
     "no_box_prior": Method("ours without box prior", _OURS, {"box_prior": "none"}),
     "no_extent": Method("ours without fitting the extent", _OURS, {"fit_extent": False}),
     "big_box_teacher": Method("ours, teacher asked with the big box", _OURS, {"teacher_prompt": "big_box"}),
@@ -62,7 +64,7 @@ ABLATIONS = {
 }
 METHODS = {**_MAIN, **ABLATIONS}
 COMPARED = {
-    "ham10000": ("unadapted", "self_training", "ours", "masks"),
-    "hippocampus": ("unadapted", "self_training", "ours_bent", "masks"),
-    "ct": ("unadapted", "ours", "masks"),
+    "ham10000": ("unadapted", "self_training", "ours", "distillation_10", "masks"),
+    "hippocampus": ("unadapted", "self_training", "ours_bent", "bent_distillation_10", "masks"),
+    "ct": ("unadapted", "ours", "distillation_10", "masks"),
 }
