@@ -85,8 +85,14 @@ def labels_to_reach(dice: np.ndarray, target: float) -> float:
     return float(last + (target - dice[last - 1]) / (dice[last] - dice[last - 1]))
 
 
-def _described(number: float, labels: int) -> str:
-    return f"over {labels}" if np.isnan(number) else f"{number:.1f}"
+def _described(number: float, labels: int, digits: int = 1) -> str:
+    return f"over {labels}" if np.isnan(number) else f"{number:.{digits}f}"
+
+
+def _median(reached: np.ndarray) -> float:
+    """Runs that do not get there count as the longest; NaN where half of them do not."""
+    median = np.median(np.where(np.isnan(reached), np.inf, reached))
+    return float(median) if np.isfinite(median) else float("nan")
 
 
 def _by_strategy(records: list[dict]) -> dict[str, dict[int, dict]]:
@@ -105,7 +111,15 @@ def _table(records: list[dict], target: float, labels: int) -> Table:
         for name, runs in grouped.items()
     }
     table = Table(title=f"labels to a validation Dice of {target}", box=box.MARKDOWN)
-    columns = (*(f"seed {seed}" for seed in seeds), "mean", "against random", "mean Dice of the curve", "sd", "last")
+    columns = (
+        *(f"seed {seed}" for seed in seeds),
+        "median",
+        "mean",
+        "against random",
+        "mean Dice of the curve",
+        "sd",
+        "last",
+    )
     for column in ("strategy", *columns):
         table.add_column(column, justify="left" if column == "strategy" else "right")
     for name, runs in grouped.items():
@@ -117,6 +131,7 @@ def _table(records: list[dict], target: float, labels: int) -> Table:
         )
         cells = [STRATEGIES[name].title]
         cells += [_described(by_seed[seed], labels) if seed in by_seed else "-" for seed in seeds]
+        cells += [_described(_median(reached[name]), labels, 2)]
         # a mean over runs of which one does not get there would be a lie
         cells += ["-" if np.isnan(reached[name]).any() else f"{reached[name].mean():.2f}"]
         cells += ["-" if np.isnan(against) else f"{against:+.0%}", f"{per_run.mean():.4f}"]
