@@ -60,7 +60,7 @@ def main(
         ),
     )
     console.print(_table(records, target, labels))
-    figure = results.with_name(f"{results.stem}_{data}{'' if pool == 1 else f'_pool_{pool:g}'}.png")
+    figure = results.with_name(f"{results.stem}_{data}_{labels}x{round_steps}_pool_{pool:g}.png")
     _figure(records, data, target, figure)
     console.print(f"Figure: {figure}")
 

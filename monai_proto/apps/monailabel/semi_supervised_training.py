@@ -47,7 +47,7 @@ class SemiSupervisedTraining(BundleTraining):
         wrong = [f"{study}: {problem}" for study, problem in problems.items() if problem]
         if wrong:
             raise ValueError(f"{len(wrong)} labelled studies cannot be used. {'; '.join(wrong)}")
-        left_out = {study: problem for study in unlabelled if (problem := _image_problem(datastore, study))}
+        left_out = {study: problem for study in unlabelled if (problem := _readable_volume(datastore, study)[1])}
         for study, problem in left_out.items():
             logger.warning("Left out: unlabelled study %s: %s", study, problem)
         usable = [study for study in unlabelled if study not in left_out]
@@ -104,10 +104,6 @@ def _readable_volume(datastore: CheckedLabels, study: str) -> tuple[Volume | Non
     except ValueError as error:  # a DICOM series that makes up no volume
         return None, str(error)
     return volume, _text(problems or check_image(volume))
-
-
-def _image_problem(datastore: CheckedLabels, study: str) -> str | None:
-    return _readable_volume(datastore, study)[1]
 
 
 def _pair_problem(datastore: CheckedLabels, study: str, num_classes: int) -> str | None:
