@@ -24,7 +24,7 @@ from benchmarks.run_store import complete_runs
 from benchmarks.segmentation_data import TASKS
 
 RESULTS = Path(__file__).parent / "results"
-_KEY = ("task", "strategy", "seed", "labels", "first_steps", "round_steps", "pool")
+_KEY = ("task", "strategy", "seed", "labels", "first_steps", "round_steps", "pool", "from_scratch")
 
 
 def main(
@@ -34,7 +34,8 @@ def main(
     labels: Annotated[int, typer.Option(help="Studies to label, one at a time.")] = 6,
     first_steps: Annotated[int, typer.Option(help="Optimiser steps with one label.")] = 200,
     round_steps: Annotated[int, typer.Option(help="Optimiser steps after each further label.")] = 150,
-    pool: Annotated[float, typer.Option(help="Share of the subjects that a seed draws to choose from.")] = 1.0,
+    pool: Annotated[float, typer.Option(min=0, max=1, help="Share of the subjects that a seed draws.")] = 1.0,
+    from_scratch: Annotated[bool, typer.Option(help="Each round starts from the initial weights.")] = False,
     target: Annotated[float, typer.Option(help="Mean Dice to reach.")] = 0.84,
     ablations: Annotated[bool, typer.Option(help="Also run one-change variants of ours.")] = False,
     strategies: Annotated[str, typer.Option(help="Comma-separated names instead of all.")] = "",
@@ -45,7 +46,8 @@ def main(
     names = known_names(strategies, [*COMPARED, *(ABLATIONS if ablations else ())], STRATEGIES, "strategies")
     require_choice("--data", data, TASKS)
     numbers = range(first_seed, first_seed + seeds)
-    wanted = [(data, name, seed, labels, first_steps, round_steps, pool) for seed in numbers for name in names]
+    settings = (labels, first_steps, round_steps, pool, from_scratch)
+    wanted = [(data, name, seed, *settings) for seed in numbers for name in names]
     console = Console(width=200)
     records = complete_runs(
         _run,
@@ -60,7 +62,8 @@ def main(
         ),
     )
     console.print(_table(records, target, labels))
-    figure = results.with_name(f"{results.stem}_{data}_{labels}x{round_steps}_pool_{pool:g}.png")
+    start = "_from_scratch" if from_scratch else ""
+    figure = results.with_name(f"{results.stem}_{data}_{labels}x{round_steps}_pool_{pool:g}{start}.png")
     _figure(records, data, target, figure)
     console.print(f"Figure: {figure}")
 
@@ -75,10 +78,10 @@ def mean_dice(record: dict) -> np.ndarray:
 
 
 def labels_to_reach(dice: np.ndarray, target: float) -> float:
-    """Number of labels, between whole ones by a straight line, at which the target is first reached; NaN for never."""
+    """Number of labels, between whole ones by a straight line, at which the target is reached; infinite for never."""
     reached = np.flatnonzero(dice >= target)
     if not len(reached):
-        return float("nan")
+        return float("inf")
     last = reached[0]
     if last == 0:
         return 1.0
@@ -86,13 +89,7 @@ def labels_to_reach(dice: np.ndarray, target: float) -> float:
 
 
 def _described(number: float, labels: int, digits: int = 1) -> str:
-    return f"over {labels}" if np.isnan(number) else f"{number:.{digits}f}"
-
-
-def _median(reached: np.ndarray) -> float:
-    """Runs that do not get there count as the longest; NaN where half of them do not."""
-    median = np.median(np.where(np.isnan(reached), np.inf, reached))
-    return float(median) if np.isfinite(median) else float("nan")
+    return f"over {labels}" if np.isinf(number) else f"{number:.{digits}f}"
 
 
 def _by_strategy(records: list[dict]) -> dict[str, dict[int, dict]]:
@@ -131,19 +128,20 @@ def _table(records: list[dict], target: float, labels: int) -> Table:
         )
         cells = [STRATEGIES[name].title]
         cells += [_described(by_seed[seed], labels) if seed in by_seed else "-" for seed in seeds]
-        cells += [_described(_median(reached[name]), labels, 2)]
-        # a mean over runs of which one does not get there would be a lie
-        cells += ["-" if np.isnan(reached[name]).any() else f"{reached[name].mean():.2f}"]
-        cells += ["-" if np.isnan(against) else f"{against:+.0%}", f"{per_run.mean():.4f}"]
+        cells += [_described(np.median(reached[name]), labels, 2)]
+        # infinite where one run does not get there
+        cells += ["-" if np.isinf(reached[name]).any() else f"{reached[name].mean():.2f}"]
+        cells += [f"{against:+.0%}" if np.isfinite(against) else "-", f"{per_run.mean():.4f}"]
         cells += [f"{per_run.std(ddof=1):.4f}" if len(per_run) > 1 else "-", f"{curves[:, -1].mean():.4f}"]
         table.add_row(*cells)
     return table
 
 
 def _against(reached: dict[int, float], random: dict[int, float]) -> float:
-    """Relative difference of the mean number of labels, over the seeds that both have; NaN where there is none."""
+    """Relative difference of the mean number of labels, over the seeds that both have; not finite for never."""
     common = reached.keys() & random.keys()
-    return sum(reached[s] for s in common) / sum(random[s] for s in common) - 1 if common else float("nan")
+    sums = [sum(numbers[seed] for seed in common) for numbers in (reached, random)]
+    return sums[0] / sums[1] - 1 if common and np.isfinite(sums).all() else float("nan")
 
 
 def _figure(records: list[dict], data: str, target: float, path: Path) -> None:

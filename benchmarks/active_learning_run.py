@@ -12,7 +12,7 @@ from monai.utils import set_determinism
 
 from benchmarks.active_learning_model import DEVICE, SimulatedModel, case_dice, train_first_round
 from benchmarks.active_learning_strategies import STRATEGIES, Strategy
-from benchmarks.segmentation_data import TASKS, load_volumes
+from benchmarks.segmentation_data import TASKS, SegmentationTask, load_volumes
 from monai_proto.data import StudyScore, select_study
 from monai_proto.engines import StudyScorer
 from monai_proto.metrics import thumbnail_embedding
@@ -21,15 +21,22 @@ __all__ = ["run"]
 
 
 def run(
-    task_name: str, strategy_name: str, seed: int, labels: int, first_steps: int, round_steps: int, pool: float
+    task_name: str,
+    strategy_name: str,
+    seed: int,
+    labels: int,
+    first_steps: int,
+    round_steps: int,
+    pool: float,
+    from_scratch: bool,
 ) -> dict[str, Any]:
     """
     Label one study after the other, and train after each on all labelled and unlabelled studies.
 
-    A round is a training as the app starts one: from the averaged weights that the last one left, with a new optimiser
-    and a learning rate that falls to zero. All strategies take the same steps. The last step of a round counts, nothing
-    is selected on the validation cases. The seed draws the initial weights, the patches, the random studies and the
-    pool.
+    A round is a training as the app starts one: from the averaged weights that the last one left (``pretrained``) or
+    from the initial ones, with a new optimiser and a learning rate that falls to zero. All strategies take the same
+    steps. The last step of a round counts, nothing is selected on the validation cases. The seed draws the initial
+    weights, the patches, the random studies and the pool.
 
     Args:
         task_name: which data.
@@ -39,6 +46,8 @@ def run(
         first_steps: steps with one label.
         round_steps: steps after each further one.
         pool: share of the subjects whose studies there are, for the choice and as unlabelled ones.
+        from_scratch: whether each round starts from the seed's initial weights, so that rounds differ in their labels
+            alone.
 
     Returns:
         configuration, ``curve`` (per round the study that was added, Dice of each class), seconds.
@@ -50,13 +59,14 @@ def run(
     training = [training[index] for index in pool_indices]
     names = [Path(items[index]["image"]).name for index in pool_indices]
     annotator = _Annotator(strategy, training, names, seed)
-    set_determinism(seed)
-    model = SimulatedModel(task)
+    model = _initial_model(task, seed)
     curve, steps, started = [], 0, time.perf_counter()
     for number in range(labels):
         chosen = annotator.choose(model if number else None)
         round_length = round_steps if number else first_steps
         arguments = (*annotator.divided(), round_length, 1000 * seed + number)
+        if from_scratch:
+            model, steps = _initial_model(task, seed), 0
         if number:
             model.train(*arguments)
         else:
@@ -73,10 +83,16 @@ def run(
         "first_steps": first_steps,
         "round_steps": round_steps,
         "pool": pool,
+        "from_scratch": from_scratch,
         "device": torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu",
         "curve": curve,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _initial_model(task: SegmentationTask, seed: int) -> SimulatedModel:
+    set_determinism(seed)
+    return SimulatedModel(task)
 
 
 def _drawn_pool(subjects: list[str], share: float, seed: int) -> list[int]:
