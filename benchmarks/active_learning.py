@@ -48,7 +48,7 @@ def main(
     numbers = range(first_seed, first_seed + seeds)
     settings = (labels, first_steps, round_steps, pool, from_scratch)
     wanted = [(data, name, seed, *settings) for seed in numbers for name in names]
-    console = Console(width=200)
+    console = Console(width=240)
     records = complete_runs(
         _run,
         wanted,
@@ -100,48 +100,62 @@ def _by_strategy(records: list[dict]) -> dict[str, dict[int, dict]]:
 
 
 def _table(records: list[dict], target: float, labels: int) -> Table:
-    """Labels to the target per seed and on average, against random; mean Dice over the whole curve and at its end."""
+    """
+    Labels to the target: per seed, of the mean curve, and against random, between whole numbers and in whole ones (a
+    study is labelled whole or not at all); mean Dice over the curve and at its end.
+    """
     grouped = _by_strategy(records)
     seeds = sorted({record["seed"] for record in records})
     reached = {
-        name: np.array([labels_to_reach(mean_dice(r), target) for _, r in sorted(runs.items())])
+        name: {seed: labels_to_reach(mean_dice(run), target) for seed, run in runs.items()}
         for name, runs in grouped.items()
     }
     table = Table(title=f"labels to a validation Dice of {target}", box=box.MARKDOWN)
-    columns = (
+    table.add_column("strategy")
+    for column in (
         *(f"seed {seed}" for seed in seeds),
         "median",
         "mean",
         "against random",
+        "whole labels",
+        "against random",
+        "mean curve",
         "mean Dice of the curve",
         "sd",
         "last",
-    )
-    for column in ("strategy", *columns):
-        table.add_column(column, justify="left" if column == "strategy" else "right")
-    for name, runs in grouped.items():
-        by_seed = dict(zip(sorted(runs), reached[name], strict=True))
-        curves = np.array([mean_dice(r) for r in runs.values()])
+    ):
+        table.add_column(column, justify="right")
+    for name, numbers in reached.items():
+        whole = {seed: np.ceil(number) for seed, number in numbers.items()}
+        random = reached.get("random", {})
+        curves = np.array([mean_dice(run) for run in grouped[name].values()])
         per_run = curves.mean(1)
-        against = _against(
-            by_seed, dict(zip(sorted(grouped.get("random", {})), reached.get("random", ()), strict=True))
+        table.add_row(
+            STRATEGIES[name].title,
+            *(_described(numbers[seed], labels) if seed in numbers else "-" for seed in seeds),
+            _described(np.median(list(numbers.values())), labels, 2),
+            _mean(numbers),
+            _against(numbers, random),
+            _mean(whole),
+            _against(whole, {seed: np.ceil(number) for seed, number in random.items()}),
+            _described(labels_to_reach(curves.mean(0), target), labels),
+            f"{per_run.mean():.4f}",
+            f"{per_run.std(ddof=1):.4f}" if len(per_run) > 1 else "-",
+            f"{curves[:, -1].mean():.4f}",
         )
-        cells = [STRATEGIES[name].title]
-        cells += [_described(by_seed[seed], labels) if seed in by_seed else "-" for seed in seeds]
-        cells += [_described(np.median(reached[name]), labels, 2)]
-        # infinite where one run does not get there
-        cells += ["-" if np.isinf(reached[name]).any() else f"{reached[name].mean():.2f}"]
-        cells += [f"{against:+.0%}" if np.isfinite(against) else "-", f"{per_run.mean():.4f}"]
-        cells += [f"{per_run.std(ddof=1):.4f}" if len(per_run) > 1 else "-", f"{curves[:, -1].mean():.4f}"]
-        table.add_row(*cells)
     return table
 
 
-def _against(reached: dict[int, float], random: dict[int, float]) -> float:
-    """Relative difference of the mean number of labels, over the seeds that both have; not finite for never."""
+def _mean(numbers: dict[int, float]) -> str:
+    mean = np.mean(list(numbers.values()))
+    return f"{mean:.2f}" if np.isfinite(mean) else "-"  # where one run does not get there
+
+
+def _against(reached: dict[int, float], random: dict[int, float]) -> str:
+    """Relative difference of the mean number of labels, over the seeds that both have, where all get there."""
     common = reached.keys() & random.keys()
     sums = [sum(numbers[seed] for seed in common) for numbers in (reached, random)]
-    return sums[0] / sums[1] - 1 if common and np.isfinite(sums).all() else float("nan")
+    return f"{sums[0] / sums[1] - 1:+.0%}" if common and np.isfinite(sums).all() else "-"
 
 
 def _figure(records: list[dict], data: str, target: float, path: Path) -> None:
