@@ -33,7 +33,7 @@ class SeriesJob:
         root: the tree.
         folder: folder for the results of this series; those of an earlier run with the same input are kept.
         images: files of the series, relative to the tree.
-        labels: what may hold its labels, tried in this order.
+        labels: what may hold its labels, read in this order.
         label_names: structures to take; None for all.
         keep_derived: see :func:`assemble_series`.
         min_slices: the same.
@@ -69,7 +69,7 @@ class ConvertedSeries:
     Args:
         problems: why it was left out; empty when ``image.nii.gz`` lies in the job's folder.
         notes: what its user should know.
-        label: file of the tree that ``label.nii.gz`` was made of; None for an unlabelled image.
+        labels: files of the tree that ``label.nii.gz`` was made of; none for an unlabelled image.
         label_names: structures in ``label.nii.gz``, in the order of its values 1, 2, ...
         label_problems: why other label files were not used, by file.
         copies: files of the tree that hold an instance a second time and were not read.
@@ -80,7 +80,7 @@ class ConvertedSeries:
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    label: str | None = None
+    labels: list[str] = field(default_factory=list)
     label_names: list[str] = field(default_factory=list)
     label_problems: dict[str, str] = field(default_factory=dict)
     copies: list[str] = field(default_factory=list)
@@ -140,13 +140,14 @@ def _add_label(job: SeriesJob, series: DicomSeries, folder: Path, result: Conver
     label, result.label_problems = read_series_label(job.root, job.labels, series, job.label_names)
     if label:
         write_nifti(folder / "label.nii.gz", label.voxels, series.affine)
-        result.label, result.label_names = label.source.file, list(label.names)
+        result.labels = [source.file for source in label.sources]
+        result.label_names = list(label.names)
         result.notes += label.notes
 
 
 def _check(folder: Path, result: ConvertedSeries) -> None:
     """The same checks as every other preparation, on the files as they were written."""
-    files = {key: folder / f"{key}.nii.gz" for key in ("image", *(["label"] if result.label else []))}
+    files = {key: folder / f"{key}.nii.gz" for key in ("image", *(["label"] if result.labels else []))}
     check = check_pair(files["image"], files.get("label"))
     for problem in check.problems:
         text = f"{Path(problem.file).name}: {problem.message}"

@@ -49,7 +49,7 @@ class PreparedSeries:
         self.case = DecathlonCase(
             self.row.case,
             image=f"imagesTr/{self.row.case}.nii.gz",
-            label=f"labelsTr/{self.row.case}.nii.gz" if made.label else None,
+            label=f"labelsTr/{self.row.case}.nii.gz" if made.labels else None,
             subject=self.row.patient,
             checksums=dict(made.checksums),
             problems=list(made.problems),
@@ -81,7 +81,7 @@ def report_series(
     for split, cases in division.parts().items():
         for case in cases:
             item = by_case[case.case]
-            files = [*item.files, *([item.converted.label] if item.converted.label else [])]
+            files = [*item.files, *item.converted.labels]
             report.include(case.case, split, files if with_files else case.files, case.notes)
     for item in series:
         if item.case.problems:

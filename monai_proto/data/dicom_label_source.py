@@ -11,6 +11,7 @@ import numpy as np
 from monai_proto.data.dicom_rtstruct import read_structure_set
 from monai_proto.data.dicom_seg_reader import read_segmentation
 from monai_proto.data.dicom_series import DicomSeries
+from monai_proto.data.paint_masks import paint_masks
 
 __all__ = ["LabelSource", "SeriesLabel", "read_series_label"]
 
@@ -39,13 +40,13 @@ class SeriesLabel:
     The label of a series.
 
     Args:
-        source: where it comes from.
+        sources: where it comes from.
         names: structures in the order of the values 1, 2, ...
         voxels: label map on the grid of the series.
         notes: what its user should know.
     """
 
-    source: LabelSource
+    sources: tuple[LabelSource, ...]
     names: tuple[str, ...]
     voxels: np.ndarray
     notes: tuple[str, ...]
@@ -58,7 +59,8 @@ def read_series_label(
     label_names: Sequence[str] | None = None,
 ) -> tuple[SeriesLabel | None, dict[str, str]]:
     """
-    Take the first source that is sound; the others are read as well, so that a defect is not hidden by a sound one.
+    Each structure is taken from the first sound source that has voxels of it: where every structure has a SEG of its
+    own, they come together. All sources are read, so that a defect is not hidden by a sound one.
 
     Args:
         root: the tree.
@@ -69,18 +71,33 @@ def read_series_label(
     Returns:
         the label, None where there is none, and why the other sources were not used, by file.
     """
-    label, problems = None, {}
+    used: list[SeriesLabel] = []
+    masks: dict[str, np.ndarray] = {}
+    repeated: dict[str, None] = {}
+    problems: dict[str, str] = {}
     for source in sources:
         try:
             found = _read(root, source, series, label_names)
         except ValueError as error:
             problems[source.file] = str(error)
             continue
-        if label is None:
-            label = found
-        else:
-            problems[source.file] = "its series has a label already"
-    return label, problems
+        there = {name for name, mask in masks.items() if mask.any()}
+        of_it = {name: found.voxels == value for value, name in enumerate(found.names, start=1)}
+        drawn = [name for name, mask in of_it.items() if mask.any()]
+        again = [name for name in drawn if name in there]
+        if len(again) == len(drawn):
+            problems[source.file] = f"its series has a label of {', '.join(again)} already"
+            continue
+        used.append(found)
+        masks |= {name: mask for name, mask in of_it.items() if name not in there}
+        repeated |= dict.fromkeys(again)
+    if len(used) < 2:
+        return (used[0] if used else None), problems
+    values = {name: value for value, name in enumerate(masks, start=1)}
+    voxels, notes = paint_masks(masks, values, series.shape)
+    notes = [*dict.fromkeys(note for one in used for note in one.notes), *notes]
+    notes += [f"several files have a label of {name}: the first one counts" for name in repeated]
+    return SeriesLabel(tuple(one.sources[0] for one in used), tuple(values), voxels, tuple(notes)), problems
 
 
 def _read(
@@ -93,4 +110,4 @@ def _read(
     voxels, notes = _READERS[source.kind](os.path.join(root, source.file), series, values)
     if not voxels.any():
         raise ValueError("is empty: no voxel of any structure")
-    return SeriesLabel(source, tuple(names), voxels, tuple(f"{source.kind} {note}" for note in notes))
+    return SeriesLabel((source,), tuple(names), voxels, tuple(f"{source.kind} {note}" for note in notes))

@@ -233,8 +233,35 @@ def test_a_seg_comes_before_an_rtstruct(prepare, tmp_path):
     (label,) = (tmp_path / "out" / "labelsTr").iterdir()
     np.testing.assert_array_equal(np.asarray(nib.load(label).dataobj), mask)
     rows = _rows(tmp_path / "out_key")
-    assert rows["rt.dcm"]["reasons"] == "RTSTRUCT: its series has a label already"
+    assert rows["rt.dcm"]["reasons"] == "RTSTRUCT: its series has a label of spleen already"
     assert rows["patient_0001_ct_01"]["files"] == "ct/ (4 files); seg.dcm"
+
+
+def test_one_seg_a_structure_comes_together(prepare, tmp_path):
+    folder = tmp_path / "tree" / "ct"
+    write_series(folder)
+    series = assemble_series([read_header(file) for file in folder.glob("*.dcm")])
+    large, small = np.zeros((2, *series.shape), np.uint8)
+    large[1:5, 1:4, 1:3] = 1
+    small[2:4, 2:5, 2] = 1
+    for name, mask in (("a liver", large), ("b tumour", small), ("c liver", small)):
+        write_segmentation(tmp_path / "tree" / f"{name}.dcm", mask, series, [Segment(1, name[2:])], Algorithm("x", "1"))
+    write_structure_set(tmp_path / "tree" / "rt.dcm", folder, {"liver": [(0, SQUARE)], "spleen": [(3, SQUARE)]})
+    assert prepare(validation_fraction=0).exit_code == 0
+    datalist = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert datalist["labels"] == {"0": "background", "1": "liver", "2": "spleen", "3": "tumour"}
+    label = np.asarray(nib.load(tmp_path / "out" / datalist["training"][0]["label"]).dataobj)
+    expected = np.where(small == 1, 3, large)
+    expected[1:4, 1:3, 3] = 2
+    np.testing.assert_array_equal(label, expected)
+    rows = _rows(tmp_path / "out_key")
+    assert rows["c liver.dcm"]["reasons"] == "SEG: its series has a label of liver already"
+    case = rows["patient_0001_ct_01"]
+    assert case["files"] == "ct/ (4 files); a liver.dcm; b tumour.dcm; rt.dcm"
+    overlap = int(np.count_nonzero(large[small == 1]))
+    assert f"structures overlap in {overlap} voxels: the smaller one stays" in case["reasons"]
+    assert "several files have a label of liver: the first one counts" in case["reasons"]
+    assert rows.keys().isdisjoint({"a liver.dcm", "b tumour.dcm", "rt.dcm"})
 
 
 def test_series_in_one_folder_are_named_file_by_file(prepare, tmp_path):
