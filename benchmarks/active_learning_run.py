@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from monai.utils import set_determinism
 
-from benchmarks.active_learning_model import DEVICE, SimulatedModel, case_dice, train_first_round
+from benchmarks.active_learning_model import DEVICE, SimulatedModel, train_first_round
 from benchmarks.active_learning_strategies import STRATEGIES, Strategy
 from benchmarks.segmentation_data import TASKS, SegmentationTask, load_volumes
 from monai_proto.data import StudyScore, select_study
@@ -59,20 +59,20 @@ def run(
     training = [training[index] for index in pool_indices]
     names = [Path(items[index]["image"]).name for index in pool_indices]
     annotator = _Annotator(strategy, training, names, seed)
-    model = _initial_model(task, seed)
+    model = _initial_model(task, strategy, seed)
     curve, steps, started = [], 0, time.perf_counter()
     for number in range(labels):
         chosen = annotator.choose(model if number else None)
         round_length = round_steps if number else first_steps
         arguments = (*annotator.divided(), round_length, 1000 * seed + number)
         if from_scratch:
-            model, steps = _initial_model(task, seed), 0
+            model, steps = _initial_model(task, strategy, seed), 0
         if number:
             model.train(*arguments)
         else:
             train_first_round(model, *arguments, study=names[chosen], pool=pool)
         steps += round_length
-        dice = case_dice(model, validation).nanmean(0).tolist()
+        dice = model.case_dice(validation).nanmean(0).tolist()
         curve.append({"labels": number + 1, "added": names[chosen], "steps": steps, "dice": dice})
         print(f"{strategy_name} seed {seed}: {number + 1} labels, {np.mean(dice):.4f} ({names[chosen]})", flush=True)
     return {
@@ -90,9 +90,9 @@ def run(
     }
 
 
-def _initial_model(task: SegmentationTask, seed: int) -> SimulatedModel:
+def _initial_model(task: SegmentationTask, strategy: Strategy, seed: int) -> SimulatedModel:
     set_determinism(seed)
-    return SimulatedModel(task)
+    return SimulatedModel(task, strategy.method)
 
 
 def _drawn_pool(subjects: list[str], share: float, seed: int) -> list[int]:

@@ -20,6 +20,7 @@ class Strategy:
         typical_start: whether the first study is the medoid of the thumbnails, as in the app before there is a model;
             else it is the one that "random" starts with.
         embedding: of ``StudyScorer``.
+        method: how the network is trained, see ``segmentation_methods``.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Strategy:
     duplicate_share: float | None = None
     typical_start: bool = True
     embedding: str = "image"
+    method: str = "ours"
 
     @property
     def options(self) -> dict:
@@ -40,6 +42,10 @@ COMPARED = {
     "ours": Strategy("ours"),
     "random": Strategy("random", order="random", typical_start=False),
     "first": Strategy("first in the list", order="list", typical_start=False),
+    # what an app without this project's parts does
+    "labelled_only": Strategy(
+        "random, unlabelled studies not used", order="random", typical_start=False, method="supervised"
+    ),
 }
 
 # one change each against "ours"

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import rankdata, spearmanr
 
-from benchmarks.active_learning_model import DEVICE, SimulatedModel, case_dice, train_first_round
+from benchmarks.active_learning_model import DEVICE, SimulatedModel, train_first_round
 from benchmarks.machine import machine_record
 from benchmarks.segmentation_data import TASKS, load_volumes
 from monai_proto.data import StudyScore, select_study
@@ -89,7 +89,7 @@ def _measures(model: SimulatedModel, volumes: list[dict], items: list[dict], thu
             scores.setdefault(name, []).append(float(value))
     ranks = (rankdata(scores[name]) for name in ("relative to the background", "entropy, margin 4"))
     scores["relative distance and entropy, margin 4"] = sum(ranks).tolist()
-    dice = case_dice(model, volumes).nanmean(1).numpy()
+    dice = model.case_dice(volumes).nanmean(1).numpy()
     return {
         "mean_dice": float(dice.mean()),
         "correlation": {name: float(spearmanr(values, dice)[0]) for name, values in scores.items()},

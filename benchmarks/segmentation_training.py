@@ -1,0 +1,123 @@
+"""The training and the evaluation that the segmentation benchmarks share."""
+
+from __future__ import annotations
+
+import torch
+from ignite.engine import Events
+from monai.data import Dataset
+from monai.engines import SupervisedTrainer, Trainer
+from monai.inferers import SlidingWindowInferer
+from monai.losses import DiceCELoss
+from monai.metrics import compute_dice
+from monai.networks.nets import UNet
+from monai.networks.utils import one_hot
+from torch import nn
+
+from benchmarks.segmentation_data import SegmentationTask
+from benchmarks.segmentation_methods import FEATURE_DIM, Method
+from monai_proto.data import TwoStreamDataLoader
+from monai_proto.engines import SemiSupervisedTrainer
+from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler
+from monai_proto.networks.nets import ProjectedSegmentationNet
+from monai_proto.optimizers import selector_parameter_groups
+
+__all__ = ["case_dice", "make_network", "make_trainer", "window_inferer"]
+
+LEARNING_RATE = 1e-3
+EMA_DECAY = 0.97  # a short memory suits runs of under a thousand steps
+
+
+def make_network(task: SegmentationTask) -> ProjectedSegmentationNet:
+    """The network of all methods, with new weights."""
+    unet = UNet(3, 1, task.num_classes, (16, 32, 64, 128), (2, 2, 2), num_res_units=2)
+    return ProjectedSegmentationNet(unet, FEATURE_DIM).to(memory_format=torch.channels_last_3d)
+
+
+def make_trainer(
+    method: Method,
+    task: SegmentationTask,
+    labelled: Dataset,
+    unlabelled: Dataset,
+    network: nn.Module,
+    teacher: nn.Module,
+    steps: int,
+    epochs: int,
+    seed: int,
+    device: str = "cpu",
+    amp: bool = False,
+) -> Trainer:
+    """
+    A training with batches of 2 labelled and 2 unlabelled patches, AdamW and a learning rate that falls to zero.
+
+    Every method sees the same labelled patches in the same order. ``teacher`` follows ``network`` as the moving average
+    of its weights, for methods without a teacher, too: it is what is evaluated. The ramp-up of the terms for unlabelled
+    images takes the first 40% of the epochs.
+    """
+    loader = TwoStreamDataLoader(labelled, unlabelled, 2, 2, num_batches=steps // epochs, seed=seed)
+    parts = method.trainer_parts(task.num_classes)
+    for part in parts.values():
+        if isinstance(part, nn.Module):
+            part.to(device)
+    optimizer = torch.optim.AdamW(
+        selector_parameter_groups(network, parts.get("contrastive_loss"), LEARNING_RATE), weight_decay=1e-4
+    )
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=steps, power=0.9)
+    loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
+    common = {
+        "decollate": False,
+        "amp": amp,
+        "train_handlers": [
+            EpochSeedHandler(seed, loader, parts.get("copy_paste")),
+            EMATeacherHandler(network, teacher, decay=EMA_DECAY),
+        ],
+    }
+    if method.unlabelled:
+        trainer = SemiSupervisedTrainer(
+            device,
+            epochs,
+            loader,
+            network,
+            optimizer,
+            supervised_loss=loss,
+            teacher=teacher,
+            ramp_up_epochs=0.4 * epochs,
+            **common,
+            **parts,
+        )
+    else:
+        trainer = SupervisedTrainer(
+            device,
+            epochs,
+            loader,
+            network,
+            optimizer,
+            loss,
+            prepare_batch=lambda batch, device, *_, **__: tuple(
+                batch["labelled"][key].to(device) for key in ("image", "label")
+            ),
+            **common,
+        )
+    trainer.logger.setLevel("WARNING")
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
+    return trainer
+
+
+def window_inferer(task: SegmentationTask) -> SlidingWindowInferer:
+    """Windows of the size of training patches."""
+    return SlidingWindowInferer(task.patch_size, sw_batch_size=4, overlap=0.25)
+
+
+@torch.no_grad()
+def case_dice(
+    network: nn.Module, volumes: list[dict], task: SegmentationTask, device: str = "cpu", amp: bool = False
+) -> torch.Tensor:
+    """Dice of each foreground class over whole volumes, (volumes, C - 1)."""
+    network.eval()
+    inferer = window_inferer(task)
+    scores = []
+    for volume in volumes:
+        with torch.autocast(device, enabled=amp):
+            logits = inferer(volume["image"].unsqueeze(0).to(device), lambda images: network(images).float())
+        prediction = one_hot(logits.argmax(1, keepdim=True).cpu(), task.num_classes)
+        scores.append(compute_dice(prediction, one_hot(volume["label"].unsqueeze(0), task.num_classes)))
+    return torch.cat(scores)[:, 1:]
