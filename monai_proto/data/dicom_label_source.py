@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def read_series_label(
         the label, None where there is none, and why the other sources were not used, by file.
     """
     used: list[SeriesLabel] = []
-    masks: dict[str, np.ndarray] = {}
+    origin: dict[str, SeriesLabel] = {}
     repeated: dict[str, None] = {}
     problems: dict[str, str] = {}
     for source in sources:
@@ -81,23 +81,29 @@ def read_series_label(
         except ValueError as error:
             problems[source.file] = str(error)
             continue
-        there = {name for name, mask in masks.items() if mask.any()}
-        of_it = {name: found.voxels == value for value, name in enumerate(found.names, start=1)}
-        drawn = [name for name, mask in of_it.items() if mask.any()]
-        again = [name for name in drawn if name in there]
+        drawn = [found.names[value - 1] for value in np.unique(found.voxels) if value]
+        again = [name for name in drawn if name in origin]
         if len(again) == len(drawn):
             problems[source.file] = f"its series has a label of {', '.join(again)} already"
             continue
         used.append(found)
-        masks |= {name: mask for name, mask in of_it.items() if name not in there}
+        origin |= {name: found for name in drawn if name not in origin}
         repeated |= dict.fromkeys(again)
-    if len(used) < 2:
-        return (used[0] if used else None), problems
-    values = {name: value for value, name in enumerate(masks, start=1)}
-    voxels, notes = paint_masks(masks, values, series.shape)
-    notes = [*dict.fromkeys(note for one in used for note in one.notes), *notes]
-    notes += [f"several files have a label of {name}: the first one counts" for name in repeated]
-    return SeriesLabel(tuple(one.sources[0] for one in used), tuple(values), voxels, tuple(notes)), problems
+    if not used:
+        return None, problems
+    label = used[0] if len(used) == 1 else _together(used, origin)
+    notes = tuple(f"several files have a label of {name}: the first one counts" for name in repeated)
+    return replace(label, notes=label.notes + notes), problems
+
+
+def _together(labels: Sequence[SeriesLabel], origin: Mapping[str, SeriesLabel]) -> SeriesLabel:
+    """One label of several; ``origin`` says for each structure with voxels which of them it is taken from."""
+    names = tuple(dict.fromkeys(name for label in labels for name in label.names))
+    masks = {name: label.voxels == label.names.index(name) + 1 for name, label in origin.items()}
+    values = {name: value for value, name in enumerate(names, start=1)}
+    voxels, overlap = paint_masks(masks, values, labels[0].voxels.shape)
+    notes = dict.fromkeys([*(note for label in labels for note in label.notes), *overlap])
+    return SeriesLabel(tuple(source for label in labels for source in label.sources), names, voxels, tuple(notes))
 
 
 def _read(
