@@ -62,8 +62,8 @@ def main(
         ),
     )
     console.print(_table(records, target, labels))
-    start = "_from_scratch" if from_scratch else ""
-    figure = results.with_name(f"{results.stem}_{data}_{labels}x{round_steps}_pool_{pool:g}{start}.png")
+    kind = f"{labels}x{round_steps}{'_from_scratch' if from_scratch else ''}_pool_{pool:g}"
+    figure = results.with_name(f"{results.stem}_{data}_{kind}_seeds_{numbers[0]}-{numbers[-1]}.png")
     _figure(records, data, target, figure)
     console.print(f"Figure: {figure}")
 
