@@ -65,12 +65,12 @@ def run(
         chosen = annotator.choose(model if number else None)
         round_length = round_steps if number else first_steps
         arguments = (*annotator.divided(), round_length, 1000 * seed + number)
-        if from_scratch:
-            model, steps = _initial_model(task, strategy, seed), 0
-        if number:
-            model.train(*arguments)
-        else:
+        if number == 0:
             train_first_round(model, *arguments, study=names[chosen], pool=pool)
+        else:
+            if from_scratch:
+                model, steps = _initial_model(task, strategy, seed), 0
+            model.train(*arguments)
         steps += round_length
         dice = model.case_dice(validation).nanmean(0).tolist()
         curve.append({"labels": number + 1, "added": names[chosen], "steps": steps, "dice": dice})

@@ -64,6 +64,11 @@ def make_trainer(
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=steps, power=0.9)
     loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
     common = {
+        "device": device,
+        "max_epochs": epochs,
+        "train_data_loader": loader,
+        "network": network,
+        "optimizer": optimizer,
         "decollate": False,
         "amp": amp,
         "train_handlers": [
@@ -73,29 +78,15 @@ def make_trainer(
     }
     if method.unlabelled:
         trainer = SemiSupervisedTrainer(
-            device,
-            epochs,
-            loader,
-            network,
-            optimizer,
-            supervised_loss=loss,
-            teacher=teacher,
-            ramp_up_epochs=0.4 * epochs,
-            **common,
-            **parts,
+            **common, supervised_loss=loss, teacher=teacher, ramp_up_epochs=0.4 * epochs, **parts
         )
     else:
         trainer = SupervisedTrainer(
-            device,
-            epochs,
-            loader,
-            network,
-            optimizer,
-            loss,
+            **common,
+            loss_function=loss,
             prepare_batch=lambda batch, device, *_, **__: tuple(
                 batch["labelled"][key].to(device) for key in ("image", "label")
             ),
-            **common,
         )
     trainer.logger.setLevel("WARNING")
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())

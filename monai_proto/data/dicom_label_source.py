@@ -73,7 +73,6 @@ def read_series_label(
     """
     used: list[SeriesLabel] = []
     origin: dict[str, SeriesLabel] = {}
-    repeated: dict[str, None] = {}
     problems: dict[str, str] = {}
     for source in sources:
         try:
@@ -86,14 +85,12 @@ def read_series_label(
         if len(again) == len(drawn):
             problems[source.file] = f"its series has a label of {', '.join(again)} already"
             continue
-        used.append(found)
+        notes = tuple(f"several files have a label of {name}: the first one counts" for name in again)
+        used.append(replace(found, notes=found.notes + notes))
         origin |= {name: found for name in drawn if name not in origin}
-        repeated |= dict.fromkeys(again)
-    if not used:
-        return None, problems
-    label = used[0] if len(used) == 1 else _together(used, origin)
-    notes = tuple(f"several files have a label of {name}: the first one counts" for name in repeated)
-    return replace(label, notes=label.notes + notes), problems
+    if len(used) > 1:
+        return _together(used, origin), problems
+    return (used[0] if used else None), problems
 
 
 def _together(labels: Sequence[SeriesLabel], origin: Mapping[str, SeriesLabel]) -> SeriesLabel:
