@@ -15,7 +15,7 @@ from benchmarks import segmentation_training
 from benchmarks.segmentation_data import SegmentationTask, augmentation
 from benchmarks.segmentation_methods import METHODS
 from monai_proto.data.atomic_write import new_file_atomically
-from monai_proto.data.safe_file_name import safe_file_name
+from monai_proto.data.picture_files import safe_file_name
 from monai_proto.handlers.named_checkpoint_loader import load_named_checkpoint
 
 __all__ = ["DEVICE", "SimulatedModel", "train_first_round"]

@@ -13,9 +13,7 @@ from monai.utils import set_determinism
 from benchmarks.active_learning_model import DEVICE, SimulatedModel, train_first_round
 from benchmarks.active_learning_strategies import STRATEGIES, Strategy
 from benchmarks.segmentation_data import TASKS, SegmentationTask, load_volumes
-from monai_proto.data import StudyScore, select_study
-from monai_proto.engines import StudyScorer
-from monai_proto.metrics import thumbnail_embedding
+from monai_proto.active_learning import StudyScore, StudyScorer, select_study, thumbnail_embedding
 
 __all__ = ["run"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monai_proto.data import SelectionWeights
+from monai_proto.active_learning import SelectionWeights
 
 __all__ = ["ABLATIONS", "COMPARED", "STRATEGIES", "Strategy"]
 

@@ -26,7 +26,7 @@ import nibabel as nib
 import numpy as np
 
 from benchmarks.machine import machine_record
-from monai_proto.data.phantoms import make_ct_phantom
+from monai_proto.phantoms import make_ct_phantom
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "abdomen_ct_semisupervised"
 RESULT = Path(__file__).parent / "results" / "large_volume.json"

@@ -25,13 +25,14 @@ from scipy.stats import rankdata, spearmanr
 from benchmarks.active_learning_model import DEVICE, SimulatedModel, train_first_round
 from benchmarks.machine import machine_record
 from benchmarks.segmentation_data import TASKS, load_volumes
-from monai_proto.data import StudyScore, select_study
-from monai_proto.metrics import (
+from monai_proto.active_learning import (
+    StudyScore,
     class_feature_means,
     embedding_distances,
     foreground_entropy,
     prototype_distances,
     relative_prototype_distances,
+    select_study,
     thumbnail_embedding,
 )
 

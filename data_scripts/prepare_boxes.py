@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, option, report_nothing_usable, report_written
+from monai_proto.cli.prepare_script import exit_on_error, option, report_nothing_usable, report_written
 
 if TYPE_CHECKING:
-    from monai_proto.data.box_annotations import BoxAnnotation
+    from monai_proto.data.boxes.annotation import BoxAnnotation
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -134,8 +134,8 @@ def main(
     Example: python data_scripts/prepare_boxes.py --images HAM10000/images --masks HAM10000/masks --table
     HAM10000/metadata.csv --output prepared
     """
-    from monai_proto.data.box_options import BoxOptions
-    from monai_proto.data.slice_options import SliceOptions, label_groups
+    from monai_proto.data.boxes.annotation import BoxOptions
+    from monai_proto.data.volume_slices import SliceOptions, label_groups
 
     with exit_on_error():
         box_options = BoxOptions(big_margin, small_inset, jitter, components, small_placement, seed)
@@ -174,9 +174,9 @@ def _prepare(
 ) -> None:
     """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
-    from monai_proto.data.box_datalist import write_box_datalist
-    from monai_proto.data.box_division import apply_split_table, divide_by_subject
-    from monai_proto.data.box_report import report_boxes
+    from monai_proto.data.boxes.datalist import write_box_datalist
+    from monai_proto.preparation.boxes.division import apply_split_table, divide_by_subject
+    from monai_proto.preparation.boxes.output import report_boxes
 
     require_new_folder(output)
     annotations = _annotations(images, source, source_path, box_options, slice_options, inclusive_corners)
@@ -197,12 +197,11 @@ def _prepare(
 def _annotations(
     images: Path, source: str, source_path: Path, box_options: Any, slice_options: Any, inclusive_corners: bool
 ) -> list[BoxAnnotation]:
-    from monai_proto.data.box_checks import annotations_of_unused_pictures, check_pictures
-    from monai_proto.data.box_coco import read_box_coco
-    from monai_proto.data.box_csv import read_box_csv
-    from monai_proto.data.mask_folder import boxes_of_mask_folder
     from monai_proto.data.picture_files import PictureFolder
     from monai_proto.data.volume_slices import boxes_of_volumes, find_volumes
+    from monai_proto.preparation.boxes.annotation_files import read_box_coco, read_box_csv
+    from monai_proto.preparation.boxes.checks import annotations_of_unused_pictures, check_pictures
+    from monai_proto.preparation.boxes.mask_folder import boxes_of_mask_folder
 
     progress = Console(stderr=True)
     volumes = find_volumes(images)

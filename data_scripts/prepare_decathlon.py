@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import (
+from monai_proto.cli.prepare_script import (
     exit_on_error,
     option,
     report_nothing_usable,
@@ -118,7 +118,7 @@ def main(
     import pooch
     import requests
 
-    from monai_proto.data.decathlon_source import open_decathlon_source
+    from monai_proto.preparation.decathlon.source import open_decathlon_source
 
     pooch.get_logger().setLevel("WARNING")
     if sha256 and md5:
@@ -153,12 +153,18 @@ def _prepare(
     transfer: str,
 ) -> None:
     """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
-    from monai_proto.data.decathlon_checks import assign_subjects, check_cases
-    from monai_proto.data.decathlon_division import DecathlonDivision, divide_cases
-    from monai_proto.data.decathlon_folder import scan_decathlon_folder
-    from monai_proto.data.decathlon_output import report_cases, require_output, write_prepared_dataset
-    from monai_proto.data.decathlon_properties import declared_label_values, describe_dataset, name_label_values
     from monai_proto.data.subject_split import read_subjects_csv
+    from monai_proto.preparation.volumes.case import scan_decathlon_folder
+    from monai_proto.preparation.volumes.checks import assign_subjects, check_cases
+    from monai_proto.preparation.volumes.division import DecathlonDivision, divide_cases
+    from monai_proto.preparation.volumes.output import (
+        declared_label_values,
+        describe_dataset,
+        name_label_values,
+        report_cases,
+        require_output,
+        write_prepared_dataset,
+    )
 
     progress = Console(stderr=True)
     folder = scan_decathlon_folder(root)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import (
+from monai_proto.cli.prepare_script import (
     exit_on_error,
     option,
     report_nothing_usable,
@@ -120,10 +120,10 @@ def _prepare(
     from concurrent.futures.process import BrokenProcessPool
 
     from monai_proto.data.atomic_write import require_new_folder
-    from monai_proto.data.dicom_key import require_apart
-    from monai_proto.data.dicom_preparation import DicomPreparation
-    from monai_proto.data.dicom_series_jobs import DicomOptions
-    from monai_proto.data.dicom_tags import require_tags
+    from monai_proto.dicom.header import require_tags
+    from monai_proto.preparation.dicom.prepare import DicomPreparation
+    from monai_proto.preparation.dicom.pseudonyms import require_apart
+    from monai_proto.preparation.dicom.source import DicomOptions
 
     if not source.is_dir():
         raise ValueError(f"--source {source} is not a folder.")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import (
+from monai_proto.cli.prepare_script import (
     exit_on_error,
     option,
     report_nothing_usable,
@@ -140,11 +140,11 @@ def _prepare(
     transfer: str,
 ) -> None:
     """Find, check, group, divide, write, and print the summary. Returns whether there was anything to write."""
-    from monai_proto.data.isic_checks import check_images
-    from monai_proto.data.isic_division import IsicDivision, divide_isic_cases
-    from monai_proto.data.isic_duplicates import DEFAULT_HASH_DISTANCE, group_cases
-    from monai_proto.data.isic_output import report_isic_cases, require_isic_output, write_isic_dataset
-    from monai_proto.data.isic_source import scan_isic_source
+    from monai_proto.preparation.isic.checks import check_images
+    from monai_proto.preparation.isic.division import IsicDivision, divide_isic_cases
+    from monai_proto.preparation.isic.duplicates import DEFAULT_HASH_DISTANCE, group_cases
+    from monai_proto.preparation.isic.output import report_isic_cases, require_isic_output, write_isic_dataset
+    from monai_proto.preparation.isic.source import scan_isic_source
 
     progress = Console(stderr=True)
     require_isic_output(root, output)  # said before minutes of reading, not after

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from monai_proto.apps.prepare_script import exit_on_error, option, report_nothing_usable, report_written
+from monai_proto.cli.prepare_script import exit_on_error, option, report_nothing_usable, report_written
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -100,13 +100,21 @@ def _prepare(
 ) -> None:
     """Find, merge, check, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.atomic_write import require_new_folder
-    from monai_proto.data.decathlon_checks import assign_subjects, check_cases
-    from monai_proto.data.decathlon_division import DecathlonDivision, divide_cases
-    from monai_proto.data.decathlon_output import report_cases, write_prepared_dataset
-    from monai_proto.data.decathlon_properties import declared_label_values, describe_dataset
     from monai_proto.data.subject_split import read_subjects_csv
-    from monai_proto.data.totalsegmentator_folder import parse_organs, read_split, scan_totalsegmentator_folder
-    from monai_proto.data.totalsegmentator_labels import gather_subjects
+    from monai_proto.preparation.totalsegmentator.source import (
+        gather_subjects,
+        parse_organs,
+        read_split,
+        scan_totalsegmentator_folder,
+    )
+    from monai_proto.preparation.volumes.checks import assign_subjects, check_cases
+    from monai_proto.preparation.volumes.division import DecathlonDivision, divide_cases
+    from monai_proto.preparation.volumes.output import (
+        declared_label_values,
+        describe_dataset,
+        report_cases,
+        write_prepared_dataset,
+    )
 
     progress = Console(stderr=True)
     organs = parse_organs(organ_names)

@@ -8,9 +8,11 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
+    "active_learning",
     "apps",
     "compat",
     "data",
+    "dicom",
     "engines",
     "handlers",
     "inferers",
@@ -18,6 +20,8 @@ _SUBPACKAGES = (
     "metrics",
     "networks",
     "optimizers",
+    "phantoms",
+    "preparation",
     "transforms",
     "visualize",
 )

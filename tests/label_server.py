@@ -55,7 +55,7 @@ class LabelServer:
             port = free.getsockname()[1]
         self.studies, self.log, self.url = studies, log, f"http://127.0.0.1:{port}"
         self.workspace = Path(studies) / "monai_proto_label"  # of a folder
-        command = [str(LABEL_PYTHON), "-m", "monai_proto.apps.cli", "label", "--studies", str(studies)]
+        command = [str(LABEL_PYTHON), "-m", "monai_proto", "label", "--studies", str(studies)]
         command += ["--models", ",".join(models), "--port", str(port), *options]
         with open(log, "wb") as stream:
             self.process = subprocess.Popen(

@@ -13,8 +13,8 @@ import numpy as np
 from monai.bundle import ConfigWorkflow
 
 from monai_proto.data.bundle_metadata import METADATA_NAME, read_metadata
-from monai_proto.data.dicom_grid import lay_on_grid
-from monai_proto.data.dicom_nifti import write_nifti
+from monai_proto.data.nifti import write_nifti
+from monai_proto.data.voxel_grid import lay_on_grid
 
 __all__ = ["read_bundle_metadata", "segment_with_bundle"]
 

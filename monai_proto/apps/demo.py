@@ -18,7 +18,8 @@ from rich.table import Table
 
 from monai_proto.apps.demo_figures import draw_learning_curves, draw_overlays
 from monai_proto.apps.demo_results import read_case_dice, read_learning_curve
-from monai_proto.data import phantom_dataset_dir, read_datalist
+from monai_proto.data import read_datalist
+from monai_proto.phantoms import phantom_dataset_dir
 
 __all__ = ["main"]
 

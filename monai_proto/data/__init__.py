@@ -1,53 +1,37 @@
-"""Data sets, data lists, samplers and phantoms."""
+"""What training and inference read: data lists, samplers, loaders, caches, volumes, slices, pictures, boxes."""
 
-from monai_proto.data.box_datalist import read_box_datalist, write_box_datalist
-from monai_proto.data.boxed_images import load_boxed_images
-from monai_proto.data.boxed_slices import load_boxed_slices
-from monai_proto.data.case_report import CaseReport
-from monai_proto.data.class_sampling import sampling_weights
+from monai_proto.data.boxes.datalist import read_box_datalist, write_box_datalist
+from monai_proto.data.boxes.images import load_boxed_images
+from monai_proto.data.boxes.prompted_images import list_prompted_images
+from monai_proto.data.boxes.prompted_volumes import list_prompted_volumes
+from monai_proto.data.boxes.slices import load_boxed_slices
 from monai_proto.data.classification_datalist import (
     class_counts,
     class_names,
+    list_photographs,
     load_classification_datalist,
+    sampling_weights,
     write_classification_datalist,
 )
 from monai_proto.data.color_image import read_color_image
-from monai_proto.data.datalist import load_semi_supervised_datalist, read_datalist, write_datalist
-from monai_proto.data.image_list import list_images
-from monai_proto.data.mask_picture_writer import MaskPictureWriter
+from monai_proto.data.datalist import list_images, load_semi_supervised_datalist, read_datalist, write_datalist
 from monai_proto.data.pad_copies_collate import PadCopiesCollate
-from monai_proto.data.phantoms.dermoscopy_dataset import write_dermoscopy_phantom_dataset
-from monai_proto.data.phantoms.phantom_cache import phantom_dataset_dir
-from monai_proto.data.phantoms.phantom_dataset import write_ct_phantom_dataset, write_mri_phantom_dataset
-from monai_proto.data.photograph_list import list_photographs
+from monai_proto.data.picture_files import MaskPictureWriter
 from monai_proto.data.prefix_cache import PrefixCache
-from monai_proto.data.prompted_images import list_prompted_images
-from monai_proto.data.prompted_volumes import list_prompted_volumes
 from monai_proto.data.source_images import SourceImages
-from monai_proto.data.study_score import StudyScore
-from monai_proto.data.study_score_cache import StudyFailure, StudyScoreCache, file_stamp
-from monai_proto.data.study_selection import SelectionWeights, StudyChoice, StudyReasons, select_study
-from monai_proto.data.two_stream_dataloader import TwoStreamDataLoader
-from monai_proto.data.two_stream_sampler import TwoStreamBatchSampler
+from monai_proto.data.two_stream_dataloader import TwoStreamBatchSampler, TwoStreamDataLoader
 from monai_proto.data.volume_slices import volume_slice
+from monai_proto.moved_names import moved_names
 
 __all__ = [
-    "CaseReport",
     "MaskPictureWriter",
     "PadCopiesCollate",
     "PrefixCache",
-    "SelectionWeights",
     "SourceImages",
-    "StudyChoice",
-    "StudyFailure",
-    "StudyReasons",
-    "StudyScore",
-    "StudyScoreCache",
     "TwoStreamBatchSampler",
     "TwoStreamDataLoader",
     "class_counts",
     "class_names",
-    "file_stamp",
     "list_images",
     "list_photographs",
     "list_prompted_images",
@@ -56,17 +40,31 @@ __all__ = [
     "load_boxed_slices",
     "load_classification_datalist",
     "load_semi_supervised_datalist",
-    "phantom_dataset_dir",
     "read_box_datalist",
     "read_color_image",
     "read_datalist",
     "sampling_weights",
-    "select_study",
     "volume_slice",
     "write_box_datalist",
     "write_classification_datalist",
-    "write_ct_phantom_dataset",
     "write_datalist",
-    "write_dermoscopy_phantom_dataset",
-    "write_mri_phantom_dataset",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "CaseReport": "monai_proto.preparation",
+        "SelectionWeights": "monai_proto.active_learning",
+        "StudyChoice": "monai_proto.active_learning",
+        "StudyFailure": "monai_proto.active_learning",
+        "StudyReasons": "monai_proto.active_learning",
+        "StudyScore": "monai_proto.active_learning",
+        "StudyScoreCache": "monai_proto.active_learning",
+        "file_stamp": "monai_proto.active_learning",
+        "phantom_dataset_dir": "monai_proto.phantoms",
+        "select_study": "monai_proto.active_learning",
+        "write_ct_phantom_dataset": "monai_proto.phantoms",
+        "write_dermoscopy_phantom_dataset": "monai_proto.phantoms",
+        "write_mri_phantom_dataset": "monai_proto.phantoms",
+    },
+)

@@ -9,9 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_proto.data.label_names import names_by_value
+from monai_proto.data.datalist import read_datalist
 
-__all__ = ["METADATA_NAME", "checkpoint_label_names", "metadata_with_labels", "read_metadata"]
+__all__ = [
+    "METADATA_NAME",
+    "checkpoint_label_names",
+    "metadata_with_labels",
+    "names_by_value",
+    "read_label_names",
+    "read_metadata",
+]
 
 METADATA_NAME = "metadata.json"
 # what only holds for the weights that the bundle ships
@@ -75,3 +82,37 @@ def _outputs(metadata: Mapping[str, Any], file: str | os.PathLike) -> dict[str, 
         return metadata["network_data_format"]["outputs"]["pred"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file} has no network_data_format.outputs.pred.") from error
+
+
+def read_label_names(dataset_dir: str | os.PathLike) -> list[str]:
+    """
+    Names of the label values 0 .. C-1 in the ``labels`` of a data list.
+
+    Args:
+        dataset_dir: folder with a ``dataset.json``, or the JSON file itself.
+
+    Raises:
+        ValueError: when the data list cannot be read, or its ``labels`` do not name the values 0 .. C-1.
+    """
+    return names_by_value(read_datalist(dataset_dir).get("labels"), f"labels of the data list of {dataset_dir}")
+
+
+def names_by_value(labels: Any, source: str) -> list[str]:
+    """
+    Args:
+        labels: mapping of label values, as strings or integers, to names, as in ``{"0": "background", "1": "liver"}``.
+        source: what an error names.
+
+    Raises:
+        ValueError: when the values are not 0 .. C-1 with C of 2 or more.
+    """
+    form = 'must be {"0": "background", "1": name, ...}, numbered without a gap'
+    if not isinstance(labels, Mapping):
+        raise ValueError(f"{source} {form}, got {labels!r}.")
+    try:
+        names = {int(value): str(name) for value, name in labels.items()}
+    except ValueError as error:
+        raise ValueError(f"{source} {form}, got the values {list(labels)}.") from error
+    if len(names) < 2 or sorted(names) != list(range(len(names))):
+        raise ValueError(f"{source} {form}, got the values {sorted(names)}.")
+    return [names[value] for value in range(len(names))]

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from monai.data import check_missing_files
 
 from monai_proto.data.atomic_write import write_text_atomically
-from monai_proto.data.nifti_files import case_name, is_apple_double
+from monai_proto.data.nifti import case_name, is_apple_double
 from monai_proto.data.subject_split import (
     draw_whole_subjects,
     read_subjects_csv,
@@ -22,6 +22,7 @@ from monai_proto.data.subject_split import (
 __all__ = [
     "DATALIST_NAME",
     "SemiSupervisedDatalist",
+    "list_images",
     "load_semi_supervised_datalist",
     "read_datalist",
     "write_datalist",
@@ -244,3 +245,30 @@ def _require_patients_on_one_side(parts: Mapping[str, Iterable[Mapping[str, Any]
             case = case_name(item["image"])
             side.append((case, str(item.get("patient_id") or case)))
     require_disjoint_subjects(sides, source)
+
+
+def list_images(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
+    """
+    The images of a folder: of its data list the ``test`` part, else the ``validation`` part; without a data list every
+    NIfTI file in it, or in its ``imagesTs``.
+
+    Args:
+        dataset_dir: folder with a ``dataset.json`` or with ``*.nii.gz`` or ``*.nii`` files.
+
+    Returns:
+        ``{"image": path}`` for each, sorted by name where there is no data list.
+
+    Raises:
+        ValueError: when the folder does not exist or holds no image.
+    """
+    folder = Path(dataset_dir)
+    if not folder.is_dir():
+        raise ValueError(f"dataset_dir {folder} is not a folder.")
+    if (folder / DATALIST_NAME).is_file():
+        items = read_datalist(folder).get("test") or load_semi_supervised_datalist(folder, None)["validation"]
+        return [{"image": str(item["image"])} for item in items]
+    for place in (folder, folder / "imagesTs"):
+        files = [f for f in sorted(place.glob("*.nii*")) if f.name.endswith((".nii", ".nii.gz")) and f.name[0] != "."]
+        if files:
+            return [{"image": str(file)} for file in files]
+    raise ValueError(f"dataset_dir {folder} holds neither {DATALIST_NAME} nor NIfTI images.")

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import dataclass, field
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from monai.data import PILWriter
 from PIL import Image, ImageOps
 
-from monai_proto.data.color_image import describe_conversion, read_color_image
-from monai_proto.data.image_hash import pixel_hash
-
-__all__ = ["Picture", "PictureFolder", "read_mask_picture", "read_picture"]
+__all__ = ["MaskPictureWriter", "PictureFolder", "read_mask_picture", "safe_file_name", "short_message"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _SINGLE_CHANNEL_MODES = ("1", "L", "I", "I;16", "F")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """
-    What is known of a picture after all of it was read.
-
-    Args:
-        size: (H, W) in pixels, the right way up; None when it cannot be read.
-        pixel_hash: the same for the same picture in another file format.
-        problems: why it cannot be used.
-        notes: what its user should know.
-    """
-
-    size: tuple[int, int] | None = None
-    pixel_hash: str = ""
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class PictureFolder:
@@ -80,18 +62,6 @@ class PictureFolder:
         return None, f"image name {name} fits {len(files)} files, such as {files[0]} and {files[1]}"
 
 
-def read_picture(file: str | os.PathLike) -> Picture:
-    """Read all of a picture as :func:`read_color_image` does for training; it must not be of a single colour."""
-    try:
-        image = read_color_image(file)
-        notes = describe_conversion(file)
-    except ValueError as error:
-        return Picture(problems=[f"unreadable: {_short(error, file)}"])
-    constant = all(low == high for low, high in image.getextrema())
-    problems = ["image is of a single colour"] if constant else []
-    return Picture((image.height, image.width), pixel_hash(image), problems, notes)
-
-
 def read_mask_picture(file: str | os.PathLike) -> tuple[np.ndarray | None, list[str], list[str]]:
     """
     Read a binary mask: the brighter of two values is the object; of more values, those from half of the highest on.
@@ -104,7 +74,7 @@ def read_mask_picture(file: str | os.PathLike) -> tuple[np.ndarray | None, list[
             upright = ImageOps.exif_transpose(image)
             pixels = np.asarray(upright if upright.mode in _SINGLE_CHANNEL_MODES else upright.convert("L"))
     except Exception as error:  # what a decoder raises on damaged bytes is not limited to a few types
-        return None, [f"unreadable mask ({type(error).__name__}: {_short(error, file)})"], []
+        return None, [f"unreadable mask ({type(error).__name__}: {short_message(error, file)})"], []
     if pixels.dtype == bool:
         return pixels, [], []
     values = np.unique(pixels)
@@ -114,5 +84,28 @@ def read_mask_picture(file: str | os.PathLike) -> tuple[np.ndarray | None, list[
     return pixels >= values[-1] / 2, [], [note]
 
 
-def _short(error: Exception, file: str | os.PathLike) -> str:
+def short_message(error: Exception, file: str | os.PathLike) -> str:
+    """What an error says, in one line, the file by its name alone."""
     return str(error).replace(os.fspath(file), Path(file).name).replace("\n", " ").strip()
+
+
+def safe_file_name(image_id: str, suffix: str = ".png") -> str:
+    """A file name for an image's id: readable, safe on every file system, another one for every id."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", image_id).strip("._")[-60:]
+    return f"{readable}_{hashlib.sha256(image_id.encode()).hexdigest()[:8]}{suffix}"
+
+
+class MaskPictureWriter(PILWriter):
+    """
+    ``writer`` of MONAI's ``SaveImaged`` for masks of images that :class:`LoadColorImaged` loaded: rows stay rows, where
+    MONAI's ``PILWriter`` swaps them with columns, and the object is white.
+    """
+
+    @classmethod
+    def create_backend_obj(cls, data_array: Any, **kwargs: Any) -> Image.Image:
+        """
+        Args:
+            data_array: (H, W), the object where above 0.
+            kwargs: MONAI's, of no effect here.
+        """
+        return Image.fromarray(np.where(np.asarray(data_array) > 0, 255, 0).astype(np.uint8))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_proto.data.color_image import read_color_image
-from monai_proto.data.safe_file_name import safe_file_name
+from monai_proto.data.picture_files import safe_file_name
 
 __all__ = ["SourceImages"]
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from monai_proto.data.box_annotations import BoxAnnotation
-from monai_proto.data.box_options import BoxOptions
-from monai_proto.data.nifti_files import case_name, is_apple_double, is_nifti_name
-from monai_proto.data.nifti_volume import Volume, read_volume, voxel_hash
-from monai_proto.data.slice_options import SliceOptions
+from monai_proto.data.boxes.annotation import BoxAnnotation, BoxOptions
+from monai_proto.data.nifti import Volume, case_name, is_apple_double, is_nifti_name, read_volume, voxel_hash
 from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
 
-__all__ = ["boxes_of_volume_pairs", "boxes_of_volumes", "find_volumes", "volume_slice"]
+__all__ = ["SliceOptions", "boxes_of_volume_pairs", "boxes_of_volumes", "find_volumes", "label_groups", "volume_slice"]
 
 _CHANNEL_SUFFIX = "_0000"  # nnU-Net's name of the only channel of an image
 
@@ -161,3 +160,90 @@ def _objects(
             if picture.min() == picture.max():
                 annotation.problems.append("image slice is constant")
             yield annotation, volume_slice(is_object, axis, index)
+
+
+_ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+
+@dataclass(frozen=True)
+class SliceOptions:
+    """
+    Which slices of a volume become pictures.
+
+    Args:
+        axis: ``"axial"``, ``"coronal"`` or ``"sagittal"``: the voxel axis that runs nearest to that direction by the
+            volume's affine; or ``"0"``, ``"1"``, ``"2"``, a voxel axis as stored.
+        slices: ``"largest"``, the slice with most of the object; ``"all"`` that show it; or a number of slices, spread
+            evenly over those.
+        label_groups: label values that are an object together; None makes every value that is found an object.
+        min_pixels: least area of an object in a slice, in pixels; slices with less of it do not count as showing it.
+
+    Raises:
+        ValueError: when an option is out of range.
+    """
+
+    axis: str = "axial"
+    slices: str = "largest"
+    label_groups: tuple[tuple[int, ...], ...] | None = None
+    min_pixels: int = 25
+
+    def __post_init__(self) -> None:
+        if self.axis not in (*_ANATOMICAL_AXES, "0", "1", "2"):
+            raise ValueError(f"axis must be one of {(*_ANATOMICAL_AXES, '0', '1', '2')}, got {self.axis!r}.")
+        if self.slices not in ("largest", "all") and not (self.slices.isdigit() and int(self.slices) > 0):
+            raise ValueError(f"slices must be largest, all or a number above 0, got {self.slices!r}.")
+        if self.min_pixels < 1:
+            raise ValueError(f"min_pixels must be at least 1, got {self.min_pixels}.")
+
+    def voxel_axis(self, affine: np.ndarray) -> int:
+        """The axis (0, 1, 2) of the voxel array that slices are perpendicular to."""
+        if self.axis not in _ANATOMICAL_AXES:
+            return int(self.axis)
+        directions = nib.orientations.io_orientation(affine)[:, 0]
+        return int(np.flatnonzero(directions == _ANATOMICAL_AXES[self.axis])[0])
+
+    def pick(self, areas: np.ndarray) -> list[int]:
+        """
+        Args:
+            areas: pixels of the object in every slice.
+
+        Returns:
+            indices of the slices to take, in order; none when no slice shows ``min_pixels`` of it.
+        """
+        usable = np.flatnonzero(areas >= self.min_pixels)
+        if self.slices == "all" or not usable.size:
+            return usable.tolist()
+        if self.slices == "largest":
+            return [int(areas.argmax())]
+        places = (np.arange(int(self.slices)) + 0.5) / int(self.slices) * len(usable)
+        return np.unique(usable[places.astype(int)]).tolist()
+
+
+def label_groups(labels: str | int | Sequence[int | str] | None) -> tuple[tuple[int, ...], ...] | None:
+    """
+    Label values that are objects, as a person writes them.
+
+    Args:
+        labels: ``"1,2"`` for two objects, ``"1+2"`` for both values as one; a single value; a list of either.
+
+    Returns:
+        the values of each object; None for None or an empty text.
+
+    Raises:
+        ValueError: when they are no integers above 0.
+
+    Example::
+
+        >>> label_groups("1+2,5")
+        ((1, 2), (5,))
+    """
+    if labels is None or labels == "":
+        return None
+    text = ",".join(map(str, labels)) if isinstance(labels, list | tuple) else str(labels)
+    try:
+        groups = tuple(tuple(int(value) for value in group.split("+")) for group in text.split(","))
+    except ValueError:
+        groups = ((0,),)
+    if any(value < 1 for group in groups for value in group):
+        raise ValueError(f"labels must be integers above 0 with commas, or plus signs, between, got {text!r}.")
+    return groups

@@ -6,10 +6,9 @@ from monai_proto.engines.embedded_batches import EmbeddedBatches
 from monai_proto.engines.prepare_prompt_batch import PreparePromptBatch
 from monai_proto.engines.prototype_evaluator import PrototypeEvaluator
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
-from monai_proto.engines.score_studies import StudyScores, score_studies
 from monai_proto.engines.semi_supervised_trainer import SemiSupervisedTrainer
-from monai_proto.engines.study_scorer import StudyScorer
 from monai_proto.engines.weak_sam_trainer import WeakSamTrainer
+from monai_proto.moved_names import moved_names
 
 __all__ = [
     "AdaptationReport",
@@ -19,10 +18,16 @@ __all__ = [
     "PrototypeEvaluator",
     "PushReport",
     "SemiSupervisedTrainer",
-    "StudyScorer",
-    "StudyScores",
     "WeakSamTrainer",
     "adapt_prototypes",
     "push_prototypes",
-    "score_studies",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "StudyScorer": "monai_proto.active_learning",
+        "StudyScores": "monai_proto.active_learning",
+        "score_studies": "monai_proto.active_learning",
+    },
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_proto.data.safe_file_name import safe_file_name
+from monai_proto.data.picture_files import safe_file_name
 from monai_proto.visualize.explanation_figure import draw_explanation
 
 __all__ = ["ExplanationFigureWriter"]

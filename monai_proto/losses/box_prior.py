@@ -14,7 +14,7 @@ def boxes_to_masks(boxes: torch.Tensor, size: Sequence[int], image_size: Sequenc
     Boxes as masks: true where the middle of a cell lies in the box.
 
     Args:
-        boxes: (B, 4), ``[x1, y1, x2, y2]`` in pixels, edges, see :mod:`monai_proto.transforms.check_boxes`.
+        boxes: (B, 4), ``[x1, y1, x2, y2]`` in pixels, edges, see :mod:`monai_proto.data.boxes.checks`.
         size: (h, w) of the masks.
         image_size: (H, W) of the image that the boxes are given in; ``size`` where there is none. A feature map's
             cell is then H / h by W / w pixels large.

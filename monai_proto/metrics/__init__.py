@@ -1,4 +1,4 @@
-"""Metrics of classifiers that say how sure they are, and scores of studies without a label."""
+"""Metrics of classifiers that say how sure they are."""
 
 from monai_proto.metrics.balanced_accuracy import BalancedAccuracy, balanced_accuracy
 from monai_proto.metrics.calibration import ReliabilityCurve, expected_calibration_error, reliability_curve
@@ -8,14 +8,7 @@ from monai_proto.metrics.macro_auroc import class_aurocs, macro_auroc
 from monai_proto.metrics.occlusion import hide_patches, occlusion_drops, shifted_region, strongest_patches
 from monai_proto.metrics.risk_coverage import area_under_risk_coverage, risk_coverage_curve
 from monai_proto.metrics.selective_balanced_accuracy import SelectiveBalancedAccuracy, selective_balanced_accuracy
-from monai_proto.metrics.study_score import (
-    class_feature_means,
-    embedding_distances,
-    foreground_entropy,
-    prototype_distances,
-    relative_prototype_distances,
-)
-from monai_proto.metrics.thumbnail_embedding import thumbnail_embedding
+from monai_proto.moved_names import moved_names
 
 __all__ = [
     "BalancedAccuracy",
@@ -25,21 +18,27 @@ __all__ = [
     "area_under_risk_coverage",
     "balanced_accuracy",
     "class_aurocs",
-    "class_feature_means",
     "confusion_matrix",
-    "embedding_distances",
     "expected_calibration_error",
-    "foreground_entropy",
     "hide_patches",
     "macro_auroc",
     "occlusion_drops",
-    "prototype_distances",
-    "relative_prototype_distances",
     "reliability_curve",
     "risk_coverage_curve",
     "selective_balanced_accuracy",
     "shifted_region",
     "strongest_patches",
     "summarize_classification",
-    "thumbnail_embedding",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "class_feature_means": "monai_proto.active_learning",
+        "embedding_distances": "monai_proto.active_learning",
+        "foreground_entropy": "monai_proto.active_learning",
+        "prototype_distances": "monai_proto.active_learning",
+        "relative_prototype_distances": "monai_proto.active_learning",
+        "thumbnail_embedding": "monai_proto.active_learning",
+    },
+)

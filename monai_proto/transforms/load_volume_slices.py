@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 from nibabel.spatialimages import SpatialImage
 
-from monai_proto.data.grid_deviation import grid_deviation
+from monai_proto.data.voxel_grid import grid_deviation
 from monai_proto.transforms.grey_range import grey_range, to_grey
 
 __all__ = ["LoadVolumeSliced"]

@@ -9,7 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import LoadImaged, MapTransform
 
-from monai_proto.data.grid_deviation import grid_deviation
+from monai_proto.data.voxel_grid import grid_deviation
 
 __all__ = ["CheckLabeld", "LoadVolumesd"]
 

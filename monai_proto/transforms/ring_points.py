@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.transforms import MapTransform, Randomizable
 
-from monai_proto.transforms.check_boxes import check_boxes
+from monai_proto.data.boxes.checks import check_boxes
 from monai_proto.transforms.item_name import item_name
 
 __all__ = ["SampleRingPointsd", "sample_ring_points"]

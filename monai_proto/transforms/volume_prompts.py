@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from monai.transforms import Transform
 
-from monai_proto.data.slice_options import SliceOptions
+from monai_proto.data.volume_slices import SliceOptions
 from monai_proto.transforms.item_name import item_name
 
 __all__ = ["VolumePromptsd"]

@@ -21,11 +21,11 @@ from dicom_files import SR, new_dataset, write_series
 from pydicom.uid import JPEG2000Lossless
 from typer.testing import CliRunner
 
-from monai_proto.apps.cli import app
 from monai_proto.apps.dicom import SEG_NAME, DicomNode, Peer, segment_series
-from monai_proto.data.dicom_header import read_header
-from monai_proto.data.dicom_seg_reader import read_segmentation
-from monai_proto.data.dicom_series import assemble_series
+from monai_proto.cli.main import app
+from monai_proto.dicom.header import read_header
+from monai_proto.dicom.seg_reader import read_segmentation
+from monai_proto.dicom.series import assemble_series
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 

@@ -22,10 +22,10 @@ from dicom_bundle import THRESHOLD, write_threshold_bundle
 from dicom_files import OBLIQUE, SR, new_dataset, write_series
 from PIL import Image
 
-from monai_proto.apps.cli import app
-from monai_proto.data.dicom_header import read_header
-from monai_proto.data.dicom_seg_reader import read_segmentation
-from monai_proto.data.dicom_series import assemble_series
+from monai_proto.cli.main import app
+from monai_proto.dicom.header import read_header
+from monai_proto.dicom.seg_reader import read_segmentation
+from monai_proto.dicom.series import assemble_series
 
 CORONAL = (1, 0, 0, 0, 0, -1)
 HIPPOCAMPUS = Path(__file__).parents[2] / "bundles" / "hippocampus_mri_semisupervised"
@@ -89,8 +89,8 @@ def test_every_voxel_is_where_the_model_saw_it(segment, tmp_path, orientation, i
 
 
 def test_module_and_console_command_are_the_same_program():
-    assert 'monai-proto = "monai_proto.apps.cli:app"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert import_module("monai_proto.apps.dicom.__main__").app is app
+    assert 'monai-proto = "monai_proto.cli.main:app"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert import_module("monai_proto.__main__").app is app
     assert callable(import_module("monai_proto.apps.dicom").segment_series)
 
 

@@ -12,7 +12,7 @@ import torch
 from label_server import LabelServer
 from PIL import Image
 
-from monai_proto.data import phantom_dataset_dir
+from monai_proto.phantoms import phantom_dataset_dir
 from monai_proto.transforms import boxes_from_mask
 
 MODEL = "dermoscopy_sam_weak_segmentation"

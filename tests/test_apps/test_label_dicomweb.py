@@ -28,7 +28,7 @@ OHIF_REQUEST = {"result_extension": ".nrrd", "result_dtype": "uint8", "result_co
 
 def start(address: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     require_label_env()
-    command = [str(LABEL_PYTHON), "-m", "monai_proto.apps.cli", "label", "--studies", address, "--models", MODEL]
+    command = [str(LABEL_PYTHON), "-m", "monai_proto", "label", "--studies", address, "--models", MODEL]
     command += ["--workspace", str(tmp_path / "workspace")]
     return subprocess.run(command, capture_output=True, text=True, env=label_environment(), timeout=120)
 

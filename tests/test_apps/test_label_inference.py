@@ -19,7 +19,7 @@ from dicom_files import MR, write_series
 from label_server import LabelServer, run_in_label_env
 from PIL import Image
 
-from monai_proto.data import phantom_dataset_dir, write_mri_phantom_dataset
+from monai_proto.phantoms import phantom_dataset_dir, write_mri_phantom_dataset
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HIPPOCAMPUS, DERMOSCOPY = "hippocampus_mri_semisupervised", "dermoscopy_prototype_classification"

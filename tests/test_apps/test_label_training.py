@@ -12,7 +12,7 @@ import pytest
 import torch
 from label_server import LabelServer
 
-from monai_proto.data import write_mri_phantom_dataset
+from monai_proto.phantoms import write_mri_phantom_dataset
 
 MODEL = "hippocampus_mri_semisupervised"
 

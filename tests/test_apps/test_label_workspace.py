@@ -11,9 +11,9 @@ import pytest
 from dicom_files import write_series
 from typer.testing import CliRunner
 
-from monai_proto.apps.cli import app
 from monai_proto.apps.monailabel.dicom_studies import DicomStudies
 from monai_proto.apps.monailabel.workspace import bundles_for, default_bundles_dir, is_inside, publish_model
+from monai_proto.cli.main import app
 
 HIPPOCAMPUS = "hippocampus_mri_semisupervised"
 

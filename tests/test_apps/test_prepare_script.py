@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from monai_proto.apps.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
-from monai_proto.data import CaseReport
+from monai_proto.cli.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
+from monai_proto.preparation import CaseReport
 
 
 @pytest.mark.parametrize(

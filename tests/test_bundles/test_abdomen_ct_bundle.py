@@ -15,8 +15,7 @@ import torch
 from bundle_runner import TORCHRUN, run_bundle
 from monai.bundle import ConfigWorkflow
 
-from monai_proto.data import write_ct_phantom_dataset
-from monai_proto.data.phantoms import make_ct_phantom
+from monai_proto.phantoms import make_ct_phantom, write_ct_phantom_dataset
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "abdomen_ct_semisupervised"
 ORGANS = ["liver", "spleen", "left_kidney", "right_kidney", "aorta"]

@@ -20,7 +20,8 @@ pytest.importorskip("timm", reason="timm is not installed (extra sam)")
 
 from tiny_sam import tiny_lite_medsam
 
-from monai_proto.data import load_boxed_slices, write_ct_phantom_dataset, write_mri_phantom_dataset
+from monai_proto.data import load_boxed_slices
+from monai_proto.phantoms import write_ct_phantom_dataset, write_mri_phantom_dataset
 
 TESTS = Path(__file__).parents[1]
 BUNDLE = TESTS.parent / "bundles" / "ct_mr_slice_sam_weak_segmentation"

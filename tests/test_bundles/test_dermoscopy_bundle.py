@@ -12,7 +12,7 @@ import torch
 from bundle_runner import TORCHRUN, run_bundle
 from monai.bundle import ConfigWorkflow
 
-from monai_proto.data import write_dermoscopy_phantom_dataset
+from monai_proto.phantoms import write_dermoscopy_phantom_dataset
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "dermoscopy_prototype_classification"
 QUICK = {

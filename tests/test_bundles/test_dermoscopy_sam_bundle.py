@@ -18,7 +18,8 @@ pytest.importorskip("timm", reason="timm is not installed (extra sam)")
 
 from tiny_sam import tiny_lite_medsam
 
-from monai_proto.data import load_boxed_images, write_dermoscopy_phantom_dataset
+from monai_proto.data import load_boxed_images
+from monai_proto.phantoms import write_dermoscopy_phantom_dataset
 
 TESTS = Path(__file__).parents[1]
 BUNDLE = TESTS.parent / "bundles" / "dermoscopy_sam_weak_segmentation"

@@ -13,7 +13,7 @@ import torch
 from bundle_runner import TORCHRUN, run_bundle
 from monai.bundle import ConfigWorkflow
 
-from monai_proto.data import write_mri_phantom_dataset
+from monai_proto.phantoms import write_mri_phantom_dataset
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "hippocampus_mri_semisupervised"
 QUICK = {"max_epochs": 2, "iterations_per_epoch": 2, "val_interval": 1}

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monai_proto.data.slice_options import SliceOptions
-from monai_proto.data.volume_slices import volume_slice
+from monai_proto.data.volume_slices import SliceOptions, volume_slice
 
 
 def test_anatomical_axes_follow_the_affine():

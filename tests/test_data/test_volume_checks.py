@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_proto.data.nifti_volume import Volume, read_volume, voxel_hash
-from monai_proto.data.pair_check import check_pair
-from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
+from monai_proto.data.nifti import Volume, read_volume, voxel_hash
+from monai_proto.data.volume_checks import (
+    check_image,
+    check_label_values,
+    check_pair,
+    check_same_affine,
+    check_same_shape,
+)
 
 SHAPE = (6, 5, 4)
 

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from monai_proto.data.box_datalist import read_box_datalist
-from monai_proto.transforms.check_boxes import check_boxes
+from monai_proto.data.boxes.checks import check_boxes
+from monai_proto.data.boxes.datalist import read_box_datalist
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_boxes.py"
 HEIGHT, WIDTH = 24, 32

@@ -19,10 +19,11 @@ import pydicom
 from dicom_files import MR, SR, new_dataset, write_series, write_structure_set
 
 from monai_proto.apps.dicom import Algorithm, Segment, write_segmentation
-from monai_proto.data import dicom_conversion, dicom_preparation
 from monai_proto.data.datalist import load_semi_supervised_datalist
-from monai_proto.data.dicom_header import read_header
-from monai_proto.data.dicom_series import assemble_series
+from monai_proto.dicom.header import read_header
+from monai_proto.dicom.series import assemble_series
+from monai_proto.preparation.dicom import checks
+from monai_proto.preparation.dicom import prepare as preparation
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_dicom.py"
 SQUARE = np.array([(0.5, 0.5), (3.5, 0.5), (3.5, 2.5), (0.5, 2.5)])
@@ -144,7 +145,7 @@ def test_nothing_that_names_a_patient_is_carried_over(prepare, tree, tmp_path):
 
 def test_a_full_disk_leaves_nothing_and_the_same_command_goes_on(prepare, tree, tmp_path, monkeypatch):
     converted = []
-    write = dicom_conversion.write_nifti
+    write = checks.write_nifti
 
     def full(file, *arguments):
         if len(converted) == 4:
@@ -152,7 +153,7 @@ def test_a_full_disk_leaves_nothing_and_the_same_command_goes_on(prepare, tree, 
         converted.append(file)
         write(file, *arguments)
 
-    monkeypatch.setattr(dicom_conversion, "write_nifti", full)
+    monkeypatch.setattr(checks, "write_nifti", full)
     result = prepare()
     assert result.exit_code == 1
     assert "No space left on device" in result.output
@@ -160,7 +161,7 @@ def test_a_full_disk_leaves_nothing_and_the_same_command_goes_on(prepare, tree, 
     assert not (tmp_path / "out_key").exists()
     done = len(converted)
     again = []
-    monkeypatch.setattr(dicom_conversion, "write_nifti", lambda file, *rest: (again.append(file), write(file, *rest)))
+    monkeypatch.setattr(checks, "write_nifti", lambda file, *rest: (again.append(file), write(file, *rest)))
     assert prepare().exit_code == 0
     images = [file for file in [*converted[: done - 1], *again] if file.parent.parent.name == "series"]
     assert len(set(images)) == len(images)  # nothing that was finished is converted again
@@ -296,7 +297,7 @@ def test_a_changed_file_is_converted_again(prepare, tree, tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dicom_preparation, "write_dicom_dataset", full)
+        patch.setattr(preparation, "write_dicom_dataset", full)
         assert prepare().exit_code == 1
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out_key").exists()
@@ -305,8 +306,8 @@ def test_a_changed_file_is_converted_again(prepare, tree, tmp_path, monkeypatch)
     dataset.RescaleIntercept = 900
     dataset.save_as(file)
     written = []
-    write = dicom_conversion.write_nifti
-    monkeypatch.setattr(dicom_conversion, "write_nifti", lambda path, *rest: (written.append(path), write(path, *rest)))
+    write = checks.write_nifti
+    monkeypatch.setattr(checks, "write_nifti", lambda path, *rest: (written.append(path), write(path, *rest)))
     assert prepare().exit_code == 0
     assert len(written) == 1  # and the others of the interrupted run are not
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from monai_proto.data.bundle_metadata import read_label_names
 from monai_proto.data.datalist import load_semi_supervised_datalist
-from monai_proto.data.label_names import read_label_names
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_totalsegmentator.py"
 SHAPE = (6, 5, 4)

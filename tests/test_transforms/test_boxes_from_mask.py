@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
-from monai_proto.transforms.boxes_from_mask import BoxesFromMaskd, boxes_from_mask
-from monai_proto.transforms.check_boxes import box_problems
+from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.boxes.from_mask import boxes_from_mask
+from monai_proto.transforms.boxes_from_mask import BoxesFromMaskd
 
 
 def rectangle(height, width, x1, y1, x2, y2):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from monai.data import MetaTensor, list_data_collate
 
-from monai_proto.transforms.check_boxes import CheckBoxesd, box_problems, check_boxes
+from monai_proto.data.boxes.checks import box_problems, check_boxes
+from monai_proto.transforms.check_boxes import CheckBoxesd
 
 SMALL, BIG, SIZE = [12, 11, 20, 18], [10, 10, 30, 20], (20, 30)
 

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 from PIL import Image
 
-from monai_proto.data.safe_file_name import safe_file_name
+from monai_proto.data.picture_files import safe_file_name
 from monai_proto.networks.blocks.prototype_provenance import ProvenanceRecord
 from monai_proto.visualize import Explanation, PrototypeEvidence, explanation_figure, prototype_gallery
 from monai_proto.visualize.explanation_figure import draw_explanation

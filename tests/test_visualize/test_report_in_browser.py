@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_proto.data.safe_file_name import safe_file_name
+from monai_proto.data.picture_files import safe_file_name
 from monai_proto.visualize.classification_report import write_classification_report
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from monai_proto.apps.dicom.node import DicomNode, Peer
-from monai_proto.apps.dicom.seg_writer import Algorithm, write_segmentation
-from monai_proto.apps.dicom.segments import Segment, segments_from_metadata
-from monai_proto.apps.dicom.series_input import open_series
 from monai_proto.apps.dicom.series_segmentation import SEG_NAME, SegmentedSeries, segment_series
+from monai_proto.dicom.seg_writer import Algorithm, write_segmentation
+from monai_proto.dicom.segments import Segment, segments_from_metadata
+from monai_proto.dicom.series_folder import open_series
 
 __all__ = [
     "SEG_NAME",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_proto.apps.dicom.node_folders import NodeFolders
-from monai_proto.data.dicom_packages import dicom_package
+from monai_proto.dicom.packages import dicom_package
 
 __all__ = ["DicomNode", "Peer"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import nibabel as nib
 import numpy as np
 
-from monai_proto.apps.dicom.segments import Segment
+from monai_proto.dicom.segments import Segment
 
 __all__ = ["draw_overview"]
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from monai_proto.apps.bundle_segmentation import read_bundle_metadata, segment_with_bundle
 from monai_proto.apps.dicom.overview import draw_overview
-from monai_proto.apps.dicom.seg_writer import Algorithm, write_segmentation
-from monai_proto.apps.dicom.segments import Segment, segments_from_metadata
-from monai_proto.apps.dicom.series_input import open_series
 from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
-from monai_proto.data.dicom_nifti import write_nifti
-from monai_proto.data.dicom_pixels import read_pixels
-from monai_proto.data.dicom_series import DicomSeries
+from monai_proto.data.nifti import write_nifti
+from monai_proto.dicom.pixels import read_pixels
+from monai_proto.dicom.seg_writer import Algorithm, write_segmentation
+from monai_proto.dicom.segments import Segment, segments_from_metadata
+from monai_proto.dicom.series import DicomSeries
+from monai_proto.dicom.series_folder import open_series
 
 __all__ = ["SEG_NAME", "SegmentedSeries", "segment_series"]
 

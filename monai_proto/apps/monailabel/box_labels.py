@@ -7,7 +7,7 @@ every value is a box (what a person paints where the client has no boxes), or as
     {"objects": [{"small_box": [x1, y1, x2, y2], "big_box": [x1, y1, x2, y2], "axis": "axial", "slice": 12}]}
 
 with ``axis`` and ``slice`` for volumes alone. Stored is always the last form. Boxes are in pixels, edges, see
-:mod:`monai_proto.transforms.check_boxes`.
+:mod:`monai_proto.data.boxes.checks`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from PIL import Image
 
 from monai_proto.apps.monailabel.label_checks import is_picture, label_problem
 from monai_proto.data.atomic_write import write_text_atomically
-from monai_proto.data.slice_options import SliceOptions
-from monai_proto.transforms.check_boxes import box_problems
+from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.volume_slices import SliceOptions
 
 __all__ = ["BOXES_TAG", "boxed_items", "read_client_boxes", "write_boxes"]
 

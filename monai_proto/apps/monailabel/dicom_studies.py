@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from monai_proto.data.dicom_nifti import write_nifti
-from monai_proto.data.dicom_pixels import read_pixels
+from monai_proto.data.nifti import write_nifti
+from monai_proto.dicom.pixels import read_pixels
 
 __all__ = ["DicomStudies"]
 
@@ -39,7 +39,7 @@ class DicomStudies:
         Raises:
             ValueError: when the folder holds no series that makes up a volume, or several.
         """
-        from monai_proto.apps.dicom.series_input import open_series
+        from monai_proto.dicom.series_folder import open_series
 
         folder, file = self.studies / name, self.converted / f"{name}.nii.gz"
         if file.is_file() and file.stat().st_mtime >= max(p.stat().st_mtime for p in (folder, *folder.rglob("*"))):

@@ -21,7 +21,6 @@ from monailabel.tasks.activelearning.random import Random
 from monailabel.utils.async_tasks.utils import tasks
 
 import monai_proto
-from monai_proto.apps.dicom.seg_writer import Algorithm
 from monai_proto.apps.monailabel.box_training import BoxTraining
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.classification_task import ClassificationTask
@@ -42,6 +41,7 @@ from monai_proto.apps.monailabel.workspace import (
     is_inside,
     is_web_address,
 )
+from monai_proto.dicom.seg_writer import Algorithm
 
 __all__ = ["ProtoLabelApp"]
 

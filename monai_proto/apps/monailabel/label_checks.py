@@ -9,7 +9,7 @@ import torch
 from monai.transforms import LoadImage
 from PIL import Image, UnidentifiedImageError
 
-from monai_proto.data.grid_deviation import grid_deviation
+from monai_proto.data.voxel_grid import grid_deviation
 
 __all__ = ["is_picture", "label_problem"]
 

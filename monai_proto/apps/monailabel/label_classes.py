@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from monai_proto.apps.bundle_segmentation import read_bundle_metadata
-from monai_proto.apps.dicom.segments import Segment, segment_of_name, segments_from_metadata
 from monai_proto.apps.monailabel.workspace import MODEL_NAME, BundleCopy
 from monai_proto.data.bundle_metadata import checkpoint_label_names
+from monai_proto.dicom.segments import Segment, segment_of_name, segments_from_metadata
 
 __all__ = ["LabelClasses", "bundle_segments"]
 

@@ -18,11 +18,11 @@ from PIL import Image
 
 from monai_proto.apps.monailabel.bundle_task import BundleTask
 from monai_proto.apps.monailabel.request_options import chosen_option
+from monai_proto.data.boxes.prompted_images import prompt_entries
 from monai_proto.data.color_image import read_color_image
-from monai_proto.data.dicom_nifti import write_nifti
+from monai_proto.data.nifti import write_nifti
 from monai_proto.data.prefix_cache import PrefixCache
-from monai_proto.data.prompt_entries import prompt_entries
-from monai_proto.data.slice_options import SliceOptions
+from monai_proto.data.volume_slices import SliceOptions
 from monai_proto.engines import PreparePromptBatch
 from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter
 

@@ -9,11 +9,11 @@ from typing import Any
 from monai.transforms import LoadImage
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from monai_proto.active_learning.study_score import StudyScore
+from monai_proto.active_learning.study_selection import select_study
+from monai_proto.active_learning.study_values import thumbnail_embedding
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.study_scoring import PrototypeScoring
-from monai_proto.data.study_score import StudyScore
-from monai_proto.data.study_selection import select_study
-from monai_proto.metrics.thumbnail_embedding import thumbnail_embedding
 
 __all__ = ["PrototypeStrategy"]
 

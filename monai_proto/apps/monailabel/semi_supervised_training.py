@@ -9,7 +9,7 @@ from typing import Any
 from monai_proto.apps.monailabel.bundle_training import BundleTraining, held_out, loader
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.data.bundle_metadata import checkpoint_label_names
-from monai_proto.data.nifti_volume import Volume, VolumeProblem, read_volume
+from monai_proto.data.nifti import Volume, VolumeProblem, read_volume
 from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
 
 __all__ = ["SemiSupervisedTraining"]

@@ -13,12 +13,12 @@ from monai.transforms import Compose
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.utils.others.generic import name_to_device
 
+from monai_proto.active_learning.score_studies import StudyScores, score_studies
+from monai_proto.active_learning.study_score_cache import StudyScoreCache, file_stamp
+from monai_proto.active_learning.study_scorer import StudyScorer
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.refusals import unwrapped
 from monai_proto.apps.monailabel.segmentation_task import SegmentationTask
-from monai_proto.data.study_score_cache import StudyScoreCache, file_stamp
-from monai_proto.engines.score_studies import StudyScores, score_studies
-from monai_proto.engines.study_scorer import StudyScorer
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 
 __all__ = ["PrototypeScoring", "StudyScoring"]

@@ -25,16 +25,16 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import md5_digest
 from pydicom import Dataset, dcmread
 
-from monai_proto.apps.dicom.seg_writer import Algorithm, write_segmentation
-from monai_proto.apps.dicom.segments import Segment
-from monai_proto.apps.dicom.series_input import open_series
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.label_classes import LabelClasses
 from monai_proto.apps.monailabel.refusals import refuse
 from monai_proto.data.atomic_write import new_folder_atomically
-from monai_proto.data.dicom_nifti import write_nifti
-from monai_proto.data.dicom_pixels import read_pixels
-from monai_proto.data.dicom_seg_reader import read_segment_names, read_segmentation
+from monai_proto.data.nifti import write_nifti
+from monai_proto.dicom.pixels import read_pixels
+from monai_proto.dicom.seg_reader import read_segment_names, read_segmentation
+from monai_proto.dicom.seg_writer import Algorithm, write_segmentation
+from monai_proto.dicom.segments import Segment
+from monai_proto.dicom.series_folder import open_series
 
 __all__ = ["WebStudies", "require_dicomweb", "web_client"]
 

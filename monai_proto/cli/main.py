@@ -1,0 +1,22 @@
+"""The console command ``monai-proto``."""
+
+from __future__ import annotations
+
+import typer
+
+from monai_proto.cli.dicom import dicom_node, dicom_seg
+from monai_proto.cli.label import label
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _commands() -> None:
+    """Programs of monai_proto for use beside a PACS and in annotation."""
+
+
+app.command("dicom-seg")(dicom_seg)
+app.command("dicom-node")(dicom_node)
+app.command("label")(label)

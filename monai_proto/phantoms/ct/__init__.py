@@ -1,0 +1,1 @@
+"""Abdomens in CT."""

@@ -1,0 +1,1 @@
+"""Hippocampus crops in T1-weighted MRI."""

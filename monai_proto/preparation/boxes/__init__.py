@@ -1,0 +1,1 @@
+"""A small and a big box per object, drawn by annotators or made from masks."""

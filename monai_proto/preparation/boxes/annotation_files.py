@@ -1,0 +1,205 @@
+"""Boxes that annotators drew, from a table: one row an object."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_proto.data.boxes.annotation import BoxAnnotation, mark_repeated_cases
+from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.picture_files import PictureFolder
+
+__all__ = ["BOX_COLUMNS", "read_box_coco", "read_box_csv"]
+
+BOX_COLUMNS = tuple(f"{box}_{corner}" for box in ("small", "big") for corner in ("x1", "y1", "x2", "y2"))
+
+
+def read_box_csv(
+    file: str | os.PathLike, images: PictureFolder, inclusive_corners: bool = False
+) -> list[BoxAnnotation]:
+    """
+    Read a CSV with the columns image, small_x1, small_y1, small_x2, small_y2, big_x1, big_y1, big_x2, big_y2 and, where
+    an image shows several objects, object.
+
+    Args:
+        file: the table.
+        images: where its images lie; they are named by path or file name, with or without suffix.
+        inclusive_corners: whether x2 and y2 are the last pixel of the box and not its edge: 1 is added to them.
+
+    Returns:
+        one annotation a row, with problems where the image is missing, a number is none, or an object comes twice.
+
+    Raises:
+        ValueError: when the file does not exist, lacks a column or has no row.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise ValueError(f"Boxes file {file} does not exist.")
+    annotations = []
+    # utf-8-sig: spreadsheets put a byte order mark before the first column's name
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream)
+        missing = [column for column in ("image", *BOX_COLUMNS) if column not in (rows.fieldnames or [])]
+        if missing:
+            raise ValueError(f"Boxes file {file} lacks the columns {', '.join(missing)}: it has {rows.fieldnames}.")
+        for row in rows:
+            annotations.append(_annotation(row, f"{file.name} line {rows.line_num}", images, inclusive_corners))
+    if not annotations:
+        raise ValueError(f"Boxes file {file} has no row.")
+    mark_repeated_cases(annotations)
+    return annotations
+
+
+def _annotation(row: dict[str, str], source: str, images: PictureFolder, inclusive_corners: bool) -> BoxAnnotation:
+    name, object_name = (row["image"] or "").strip(), (row.get("object") or "").strip()
+    image, problem = images.find(name)
+    case = images.case_of(image) if image else name or source
+    image_id = image.stem if image else case
+    annotation = BoxAnnotation(f"{case}/{object_name}" if object_name else case, image, image_id, source=source)
+    if problem:
+        annotation.problems.append(f"{source}: {problem}" if name else f"{source}: image is empty")
+    try:
+        numbers = [float(row[column]) for column in BOX_COLUMNS]
+    except (TypeError, ValueError):
+        cells = [row[column] for column in BOX_COLUMNS]
+        annotation.problems.append(f"{source}: boxes must be eight numbers, got {cells}")
+        return annotation
+    past = 1.0 if inclusive_corners else 0.0
+    corners = [value + past * (index % 4 >= 2) for index, value in enumerate(numbers)]
+    annotation.small_box, annotation.big_box = corners[:4], corners[4:]
+    return annotation
+
+
+def read_box_coco(file: str | os.PathLike, images: PictureFolder) -> list[BoxAnnotation]:
+    """
+    Read a COCO file whose annotations are boxes ``[x, y, width, height]``.
+
+    Which box an annotation is, small or big, is the name of its category, else its attribute ``box`` (as labelling
+    tools write it, in ``attributes`` or in the annotation itself). Which object it belongs to is its attribute
+    ``object``; without it, an image's only pair belongs together, and of several each small box belongs to the only big
+    one that it lies in.
+
+    Args:
+        file: the COCO file.
+        images: where its images lie, named by ``file_name``.
+
+    Returns:
+        one annotation an object, with problems where the image is missing or boxes cannot be paired; images without an
+        annotation come as one with a problem.
+
+    Raises:
+        ValueError: when the file does not exist, is not JSON, or lacks the lists ``images`` or ``annotations``.
+    """
+    content = _read(Path(file))
+    categories = {category.get("id"): str(category.get("name")) for category in content.get("categories") or []}
+    entries: dict[Any, list[dict[str, Any]]] = {image.get("id"): [] for image in content["images"]}
+    annotations = []
+    for entry in content["annotations"]:
+        if entry.get("image_id") in entries:
+            entries[entry["image_id"]].append(entry)
+            continue
+        name = f"annotation {entry.get('id')}"
+        problem = f"{name}: image_id {entry.get('image_id')} is not among the images of {Path(file).name}"
+        annotations.append(BoxAnnotation(name, None, name, problems=[problem]))
+    for image in content["images"]:
+        annotations += _objects_of_image(image, entries[image.get("id")], categories, images)
+    mark_repeated_cases(annotations)
+    return annotations
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ValueError(f"COCO file {file} does not exist.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"COCO file {file} is not valid JSON: {error}.") from error
+    for key in ("images", "annotations"):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"COCO file {file} has no list {key}.")
+    return content
+
+
+def _objects_of_image(
+    image: Mapping[str, Any], entries: list[dict[str, Any]], categories: Mapping[Any, str], images: PictureFolder
+) -> list[BoxAnnotation]:
+    name = str(image.get("file_name") or "")
+    found, problem = images.find(name)
+    case = images.case_of(found) if found else name or f"image {image.get('id')}"
+    image_id = found.stem if found else case
+    declared_size = (image.get("height"), image.get("width"))
+    problems = [problem] if problem else []
+    boxes: dict[str, list[tuple[str, list[float], str]]] = {"small": [], "big": []}
+    for entry in entries:
+        kind, box, source = _kind(entry, categories), _corners(entry.get("bbox")), f"annotation {entry.get('id')}"
+        if kind is None:
+            problems.append(f"{source} is neither small nor big: category {categories.get(entry.get('category_id'))}")
+        elif box is None:
+            problems.append(f"{source}: bbox must be four numbers x, y, width, height, got {entry.get('bbox')}")
+        else:
+            boxes[kind].append((str(_attribute(entry, "object") or ""), box, source))
+    if not entries:
+        problems.append("image without a box")
+    pairs, pairing_problem = ([], "") if problems else _pairs(boxes["small"], boxes["big"])
+    problems += [pairing_problem] if pairing_problem else []
+    if problems:
+        return [BoxAnnotation(case, found, image_id, problems=problems)]
+    return [
+        BoxAnnotation(
+            f"{case}/{name}" if name else case,
+            found,
+            image_id,
+            small,
+            big,
+            source=source,
+            declared_size=declared_size if all(isinstance(side, int) for side in declared_size) else None,
+        )
+        for name, small, big, source in pairs
+    ]
+
+
+def _attribute(entry: Mapping[str, Any], name: str) -> Any:
+    attributes = entry.get("attributes")
+    return attributes[name] if isinstance(attributes, dict) and name in attributes else entry.get(name)
+
+
+def _kind(entry: Mapping[str, Any], categories: Mapping[Any, str]) -> str | None:
+    for word in (categories.get(entry.get("category_id")), _attribute(entry, "box")):
+        kind = str(word).strip().lower().removesuffix(" box").removesuffix("_box")
+        if kind in ("small", "big"):
+            return kind
+    return None
+
+
+def _corners(bbox: Any) -> list[float] | None:
+    try:
+        x, y, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        return None
+    return [x, y, x + width, y + height]
+
+
+def _pairs(small: list, big: list) -> tuple[list[tuple[str, list[float], list[float], str]], str]:
+    """Small and big boxes that belong together, as (object, small, big, source), or why that cannot be said."""
+    if not small or len(small) != len(big):
+        return [], f"an object has one small and one big box, got {len(small)} small and {len(big)} big"
+    if len(small) == 1:
+        (name, box, source), (big_name, around, _) = small[0], big[0]
+        if name and big_name and name != big_name:
+            return [], f"small box of object {name}, but big box of object {big_name}"
+        return [(name or big_name, box, around, source)], ""
+    pairs = []
+    for name, box, source in small:
+        around = [other for other in big if (other[0] == name if name else not box_problems(box, other[1]))]
+        if len(around) != 1:
+            whose = f"object {name}" if name else source
+            return [], f"small box of {whose} fits {len(around)} big boxes, expected one: give both an attribute object"
+        pairs.append((name or str(len(pairs) + 1), box, around[0][1], source))
+    if len({tuple(around) for _, _, around, _ in pairs}) != len(big):
+        return [], "two small boxes fit the same big box: give each an attribute object"
+    return pairs, ""

@@ -1,0 +1,1 @@
+"""Medical Segmentation Decathlon folders, and folders laid out like them."""

@@ -1,0 +1,1 @@
+"""TotalSegmentator folders: one folder a subject, one mask an organ."""

@@ -1,0 +1,1 @@
+"""Steps that all preparations of volumes share."""
