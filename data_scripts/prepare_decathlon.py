@@ -154,9 +154,9 @@ def _prepare(
 ) -> None:
     """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
     from monai_proto.data.subject_split import read_subjects_csv
-    from monai_proto.preparation.volumes.case import scan_decathlon_folder
+    from monai_proto.preparation.decathlon.source import scan_decathlon_folder
     from monai_proto.preparation.volumes.checks import assign_subjects, check_cases
-    from monai_proto.preparation.volumes.division import DecathlonDivision, divide_cases
+    from monai_proto.preparation.volumes.division import VolumeDivision, divide_cases
     from monai_proto.preparation.volumes.output import (
         declared_label_values,
         describe_dataset,
@@ -182,7 +182,7 @@ def _prepare(
     found = check_cases(folder, len(properties["modality"]), declared_label_values(properties), progress)
     cases = [case for case in folder.cases if not case.problems]
     if not any(case.label for case in cases):
-        report = report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"])
+        report = report_cases(folder, VolumeDivision(unlabelled=cases), properties["name"])
         report_nothing_usable(report, "no case with a usable label")
     folder.remarks += assign_subjects(cases, subjects)
     if "labels" not in properties:

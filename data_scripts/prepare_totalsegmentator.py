@@ -108,7 +108,7 @@ def _prepare(
         scan_totalsegmentator_folder,
     )
     from monai_proto.preparation.volumes.checks import assign_subjects, check_cases
-    from monai_proto.preparation.volumes.division import DecathlonDivision, divide_cases
+    from monai_proto.preparation.volumes.division import VolumeDivision, divide_cases
     from monai_proto.preparation.volumes.output import (
         declared_label_values,
         describe_dataset,
@@ -130,7 +130,7 @@ def _prepare(
         check_cases(folder, 1, declared_label_values(properties), progress)
         cases = [case for case in folder.cases if not case.problems]
         if not any(case.label for case in cases):
-            report = report_cases(folder, DecathlonDivision(unlabelled=cases), properties["name"])
+            report = report_cases(folder, VolumeDivision(unlabelled=cases), properties["name"])
             report_nothing_usable(report, "no case with a usable label")
         folder.remarks += assign_subjects(cases, subjects)
         division = divide_cases(cases, **division_options)

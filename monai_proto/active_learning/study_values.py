@@ -1,4 +1,4 @@
-"""What a segmented study says about itself: how far it lies from the class prototypes, how unsure its labels are."""
+"""What a study says about itself: distance from the class prototypes, how unsure its labels are, its look."""
 
 from __future__ import annotations
 

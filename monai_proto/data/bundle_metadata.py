@@ -1,4 +1,4 @@
-"""The classes in a bundle's metadata.json: read, and changed for weights of other classes."""
+"""The classes in a bundle's metadata.json and in a data list: read, and changed for weights of other classes."""
 
 from __future__ import annotations
 
@@ -77,13 +77,6 @@ def metadata_with_labels(metadata: Mapping[str, Any], label_names: Sequence[str]
     return changed
 
 
-def _outputs(metadata: Mapping[str, Any], file: str | os.PathLike) -> dict[str, Any]:
-    try:
-        return metadata["network_data_format"]["outputs"]["pred"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file} has no network_data_format.outputs.pred.") from error
-
-
 def read_label_names(dataset_dir: str | os.PathLike) -> list[str]:
     """
     Names of the label values 0 .. C-1 in the ``labels`` of a data list.
@@ -116,3 +109,10 @@ def names_by_value(labels: Any, source: str) -> list[str]:
     if len(names) < 2 or sorted(names) != list(range(len(names))):
         raise ValueError(f"{source} {form}, got the values {sorted(names)}.")
     return [names[value] for value in range(len(names))]
+
+
+def _outputs(metadata: Mapping[str, Any], file: str | os.PathLike) -> dict[str, Any]:
+    try:
+        return metadata["network_data_format"]["outputs"]["pred"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} has no network_data_format.outputs.pred.") from error

@@ -1,4 +1,4 @@
-"""Data lists of classification data sets: writes them, reads them, and tells what their classes are."""
+"""Data lists of classification data sets: written, read, with their classes, and how often to draw an item."""
 
 from __future__ import annotations
 
@@ -145,6 +145,54 @@ def class_counts(items: Iterable[Mapping[str, Any]], num_classes: int) -> list[i
     return counts
 
 
+def sampling_weights(items: Sequence[Mapping[str, Any]], num_classes: int, power: float = 0.5) -> list[float]:
+    """
+    Weights ``n_c ** -power`` of the items, for PyTorch's ``WeightedRandomSampler`` and MONAI's distributed one.
+
+    Args:
+        items: of a data list, with ``label``.
+        num_classes: number C of classes.
+        power: 0 draws as the data set is, 1 draws every class equally often, 0.5 lies between.
+
+    Raises:
+        ValueError: when power is not in 0 .. 1.
+    """
+    if not 0 <= power <= 1:
+        raise ValueError(f"power must be in 0 .. 1, got {power}.")
+    counts = class_counts(items, num_classes)
+    return [counts[item["label"]] ** -power for item in items]
+
+
+def list_photographs(path: str | os.PathLike) -> list[dict[str, str]]:
+    """
+    One image file, or the images of a folder: of its data list the ``test`` part, else the ``validation`` part; without
+    a data list every picture in it and in the folders below.
+
+    Args:
+        path: an image, or a folder.
+
+    Returns:
+        ``{"image": path, "image_id": name}`` for each; names are those of the data list, or the path below the folder
+        without suffix.
+
+    Raises:
+        ValueError: when there is no such file or folder, or it holds no picture.
+    """
+    path = Path(path)
+    if path.is_file() and path.name != DATALIST_NAME:
+        return [{"image": str(path), "image_id": path.stem}]
+    if path.is_dir() and not (path / DATALIST_NAME).is_file():
+        folder = PictureFolder(path)
+        return [{"image": str(file), "image_id": folder.case_of(file)} for file in folder.files]
+    if not path.exists():
+        raise ValueError(f"{path} is neither an image nor a folder.")
+    parts = load_classification_datalist(path, required=())
+    items = parts["test"] or parts["validation"]
+    if not items:
+        raise ValueError(f"the data list of {path} has neither a test nor a validation part.")
+    return [{"image": str(item["image"]), "image_id": str(item["image_id"])} for item in items]
+
+
 def _read(path: str | os.PathLike) -> tuple[Path, dict[str, Any]]:
     file = Path(os.path.abspath(path))
     if file.is_dir():
@@ -209,51 +257,3 @@ def _resolved_item(item: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     # only paths: an image_id may have the name of a file in the folder
     paths = {key: os.path.normpath(folder / item[key]) for key in _PATH_KEYS if key in item}
     return {**item, **paths, "image_id": _image_id(item), "lesion_id": _lesion_id(item)}
-
-
-def sampling_weights(items: Sequence[Mapping[str, Any]], num_classes: int, power: float = 0.5) -> list[float]:
-    """
-    Weights ``n_c ** -power`` of the items, for PyTorch's ``WeightedRandomSampler`` and MONAI's distributed one.
-
-    Args:
-        items: of a data list, with ``label``.
-        num_classes: number C of classes.
-        power: 0 draws as the data set is, 1 draws every class equally often, 0.5 lies between.
-
-    Raises:
-        ValueError: when power is not in 0 .. 1.
-    """
-    if not 0 <= power <= 1:
-        raise ValueError(f"power must be in 0 .. 1, got {power}.")
-    counts = class_counts(items, num_classes)
-    return [counts[item["label"]] ** -power for item in items]
-
-
-def list_photographs(path: str | os.PathLike) -> list[dict[str, str]]:
-    """
-    One image file, or the images of a folder: of its data list the ``test`` part, else the ``validation`` part; without
-    a data list every picture in it and in the folders below.
-
-    Args:
-        path: an image, or a folder.
-
-    Returns:
-        ``{"image": path, "image_id": name}`` for each; names are those of the data list, or the path below the folder
-        without suffix.
-
-    Raises:
-        ValueError: when there is no such file or folder, or it holds no picture.
-    """
-    path = Path(path)
-    if path.is_file() and path.name != DATALIST_NAME:
-        return [{"image": str(path), "image_id": path.stem}]
-    if path.is_dir() and not (path / DATALIST_NAME).is_file():
-        folder = PictureFolder(path)
-        return [{"image": str(file), "image_id": folder.case_of(file)} for file in folder.files]
-    if not path.exists():
-        raise ValueError(f"{path} is neither an image nor a folder.")
-    parts = load_classification_datalist(path, required=())
-    items = parts["test"] or parts["validation"]
-    if not items:
-        raise ValueError(f"the data list of {path} has neither a test nor a validation part.")
-    return [{"image": str(item["image"]), "image_id": str(item["image_id"])} for item in items]

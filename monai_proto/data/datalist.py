@@ -189,6 +189,33 @@ def load_semi_supervised_datalist(
     }
 
 
+def list_images(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
+    """
+    The images of a folder: of its data list the ``test`` part, else the ``validation`` part; without a data list every
+    NIfTI file in it, or in its ``imagesTs``.
+
+    Args:
+        dataset_dir: folder with a ``dataset.json`` or with ``*.nii.gz`` or ``*.nii`` files.
+
+    Returns:
+        ``{"image": path}`` for each, sorted by name where there is no data list.
+
+    Raises:
+        ValueError: when the folder does not exist or holds no image.
+    """
+    folder = Path(dataset_dir)
+    if not folder.is_dir():
+        raise ValueError(f"dataset_dir {folder} is not a folder.")
+    if (folder / DATALIST_NAME).is_file():
+        items = read_datalist(folder).get("test") or load_semi_supervised_datalist(folder, None)["validation"]
+        return [{"image": str(item["image"])} for item in items]
+    for place in (folder, folder / "imagesTs"):
+        files = [f for f in sorted(place.glob("*.nii*")) if f.name.endswith((".nii", ".nii.gz")) and f.name[0] != "."]
+        if files:
+            return [{"image": str(file)} for file in files]
+    raise ValueError(f"dataset_dir {folder} holds neither {DATALIST_NAME} nor NIfTI images.")
+
+
 def _labelled_indices(training: list[dict], num_labelled: int | None, labelled_draw: int | None) -> list[int]:
     if num_labelled is None or num_labelled == -1:
         return list(range(len(training)))
@@ -245,30 +272,3 @@ def _require_patients_on_one_side(parts: Mapping[str, Iterable[Mapping[str, Any]
             case = case_name(item["image"])
             side.append((case, str(item.get("patient_id") or case)))
     require_disjoint_subjects(sides, source)
-
-
-def list_images(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
-    """
-    The images of a folder: of its data list the ``test`` part, else the ``validation`` part; without a data list every
-    NIfTI file in it, or in its ``imagesTs``.
-
-    Args:
-        dataset_dir: folder with a ``dataset.json`` or with ``*.nii.gz`` or ``*.nii`` files.
-
-    Returns:
-        ``{"image": path}`` for each, sorted by name where there is no data list.
-
-    Raises:
-        ValueError: when the folder does not exist or holds no image.
-    """
-    folder = Path(dataset_dir)
-    if not folder.is_dir():
-        raise ValueError(f"dataset_dir {folder} is not a folder.")
-    if (folder / DATALIST_NAME).is_file():
-        items = read_datalist(folder).get("test") or load_semi_supervised_datalist(folder, None)["validation"]
-        return [{"image": str(item["image"])} for item in items]
-    for place in (folder, folder / "imagesTs"):
-        files = [f for f in sorted(place.glob("*.nii*")) if f.name.endswith((".nii", ".nii.gz")) and f.name[0] != "."]
-        if files:
-            return [{"image": str(file)} for file in files]
-    raise ValueError(f"dataset_dir {folder} holds neither {DATALIST_NAME} nor NIfTI images.")

@@ -1,4 +1,4 @@
-"""Makes one label map of several masks that may overlap."""
+"""Label maps: one made of several masks that may overlap, and one with other values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a NIfTI file into memory, or says why it cannot be read."""
+"""NIfTI files: which are one, read into memory or why that cannot be done, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ _READ_ERRORS = (
     ValueError,
     MemoryError,
 )
+_NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,6 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _read_gzip_to_its_end(file: str | os.PathLike) -> None:
-    """nibabel stops at the last voxel and so never sees the checksum: a file that lost its last bytes would pass."""
-    if os.fspath(file).lower().endswith(".gz"):
-        with gzip.open(file) as stream:
-            while stream.read(_BLOCK_BYTES):
-                pass
-
-
-_NIFTI_SUFFIXES = (".nii.gz", ".nii")
-
-
 def is_nifti_name(file: str | os.PathLike) -> bool:
     """Whether the name ends in ``.nii`` or ``.nii.gz``, in any case of letters; the content is not looked at."""
     return PurePath(file).name.lower().endswith(_NIFTI_SUFFIXES)
@@ -167,3 +157,11 @@ def write_nifti(file: str | os.PathLike, voxels: np.ndarray, affine: np.ndarray)
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _read_gzip_to_its_end(file: str | os.PathLike) -> None:
+    """nibabel stops at the last voxel and so never sees the checksum: a file that lost its last bytes would pass."""
+    if os.fspath(file).lower().endswith(".gz"):
+        with gzip.open(file) as stream:
+            while stream.read(_BLOCK_BYTES):
+                pass

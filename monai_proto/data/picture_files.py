@@ -1,4 +1,4 @@
-"""Pictures (PNG, JPEG, TIFF, BMP): finds them in a folder, and reads one or says why it cannot be read."""
+"""Pictures (PNG, JPEG, TIFF, BMP): found in a folder, masks read and written, safe file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data loader whose batches have a labelled and an unlabelled part."""
+"""A data loader whose batches have a labelled and an unlabelled part, and the order that it draws in."""
 
 from __future__ import annotations
 

@@ -94,11 +94,6 @@ def check_label_values(label: Volume, declared_values: Collection[int] | None = 
     return []
 
 
-def _some(values: list[int], limit: int = 10) -> str:
-    shown = ", ".join(map(str, values[:limit]))
-    return shown if len(values) <= limit else f"{shown} and {len(values) - limit} more"
-
-
 @dataclass(frozen=True)
 class PairCheck:
     """
@@ -153,3 +148,8 @@ def check_pair(
     if declared_values is None and check.usable:
         check = replace(check, label_values=tuple(int(value) for value in np.unique(label.data)))
     return check
+
+
+def _some(values: list[int], limit: int = 10) -> str:
+    shown = ", ".join(map(str, values[:limit]))
+    return shown if len(values) <= limit else f"{shown} and {len(values) - limit} more"

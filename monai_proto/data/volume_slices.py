@@ -1,4 +1,4 @@
-"""Slices of NIfTI volumes as pictures with one object each, and the boxes of that object."""
+"""Slices of NIfTI volumes as pictures with one object each: which are taken, and the boxes of that object."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from monai_proto.data.volume_checks import check_image, check_label_values, chec
 __all__ = ["SliceOptions", "boxes_of_volume_pairs", "boxes_of_volumes", "find_volumes", "label_groups", "volume_slice"]
 
 _CHANNEL_SUFFIX = "_0000"  # nnU-Net's name of the only channel of an image
+_ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
 def volume_slice(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
@@ -100,69 +101,6 @@ def boxes_of_volume_pairs(
             if mask is not None:
                 box_options.annotate(annotation, mask)
     return annotations
-
-
-def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volume, Volume] | None:
-    """Image and label map when both can be used, else None; sets the problems."""
-    if whole.mask is None:
-        whole.problems.append("image without label")
-        return None
-    image, problems = read_volume(whole.image)
-    label, label_problems = read_volume(whole.mask)
-    problems += label_problems
-    if image is not None:
-        problems += check_image(image)
-    if image is not None and label is not None:
-        problems += check_same_shape(image, label) + check_same_affine(image, label)
-    if label is not None:
-        problems += check_label_values(label)
-    whole.problems += [
-        f"{Path(problem.file).name}: {problem.message}" for problem in problems if not problem.is_warning
-    ]
-    if whole.problems:
-        return None
-    first = first_with.setdefault(voxel_hash(image), whole.image)
-    if first != whole.image:
-        whole.problems.append(f"duplicate: same voxels as {first.name}")
-        return None
-    return image, label
-
-
-def _objects(
-    image: Volume, label: Volume, whole: BoxAnnotation, options: SliceOptions
-) -> Iterator[tuple[BoxAnnotation, np.ndarray | None]]:
-    """Every object in every slice that is taken, with its mask; one with a problem and None where there is none."""
-    values = label.data.reshape(label.data.shape[:3]).astype(np.int64)
-    axis = options.voxel_axis(image.affine)
-    groups = options.label_groups or [(value,) for value in np.unique(values).tolist() if value]
-    for group in groups:
-        name = f"{whole.case}_label{'+'.join(map(str, group))}"
-        is_object = np.isin(values, group)
-        areas = is_object.sum(axis=tuple(other for other in range(3) if other != axis))
-        picked = options.pick(areas)
-        if not picked:
-            problem = f"no slice shows {options.min_pixels} pixels of the object, the largest {areas.max()}"
-            yield BoxAnnotation(name, whole.image, whole.image_id, mask=whole.mask, problems=[problem]), None
-        for index in picked:
-            annotation = BoxAnnotation(
-                f"{name}_axis{axis}_slice{index:03d}",
-                whole.image,
-                whole.image_id,
-                mask=whole.mask,
-                source="its label map",
-                axis=axis,
-                slice_index=index,
-                label_values=group,
-                subject=whole.subject,
-            )
-            picture = volume_slice(image.data.reshape(image.data.shape[:3]), axis, index)
-            annotation.declared_size = picture.shape
-            if picture.min() == picture.max():
-                annotation.problems.append("image slice is constant")
-            yield annotation, volume_slice(is_object, axis, index)
-
-
-_ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
 @dataclass(frozen=True)
@@ -247,3 +185,63 @@ def label_groups(labels: str | int | Sequence[int | str] | None) -> tuple[tuple[
     if any(value < 1 for group in groups for value in group):
         raise ValueError(f"labels must be integers above 0 with commas, or plus signs, between, got {text!r}.")
     return groups
+
+
+def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volume, Volume] | None:
+    """Image and label map when both can be used, else None; sets the problems."""
+    if whole.mask is None:
+        whole.problems.append("image without label")
+        return None
+    image, problems = read_volume(whole.image)
+    label, label_problems = read_volume(whole.mask)
+    problems += label_problems
+    if image is not None:
+        problems += check_image(image)
+    if image is not None and label is not None:
+        problems += check_same_shape(image, label) + check_same_affine(image, label)
+    if label is not None:
+        problems += check_label_values(label)
+    whole.problems += [
+        f"{Path(problem.file).name}: {problem.message}" for problem in problems if not problem.is_warning
+    ]
+    if whole.problems:
+        return None
+    first = first_with.setdefault(voxel_hash(image), whole.image)
+    if first != whole.image:
+        whole.problems.append(f"duplicate: same voxels as {first.name}")
+        return None
+    return image, label
+
+
+def _objects(
+    image: Volume, label: Volume, whole: BoxAnnotation, options: SliceOptions
+) -> Iterator[tuple[BoxAnnotation, np.ndarray | None]]:
+    """Every object in every slice that is taken, with its mask; one with a problem and None where there is none."""
+    values = label.data.reshape(label.data.shape[:3]).astype(np.int64)
+    axis = options.voxel_axis(image.affine)
+    groups = options.label_groups or [(value,) for value in np.unique(values).tolist() if value]
+    for group in groups:
+        name = f"{whole.case}_label{'+'.join(map(str, group))}"
+        is_object = np.isin(values, group)
+        areas = is_object.sum(axis=tuple(other for other in range(3) if other != axis))
+        picked = options.pick(areas)
+        if not picked:
+            problem = f"no slice shows {options.min_pixels} pixels of the object, the largest {areas.max()}"
+            yield BoxAnnotation(name, whole.image, whole.image_id, mask=whole.mask, problems=[problem]), None
+        for index in picked:
+            annotation = BoxAnnotation(
+                f"{name}_axis{axis}_slice{index:03d}",
+                whole.image,
+                whole.image_id,
+                mask=whole.mask,
+                source="its label map",
+                axis=axis,
+                slice_index=index,
+                label_values=group,
+                subject=whole.subject,
+            )
+            picture = volume_slice(image.data.reshape(image.data.shape[:3]), axis, index)
+            annotation.declared_size = picture.shape
+            if picture.min() == picture.max():
+                annotation.problems.append("image slice is constant")
+            yield annotation, volume_slice(is_object, axis, index)

@@ -1,4 +1,4 @@
-"""How far two affines put the same voxel grid apart."""
+"""Voxel grids: how far two affines put one apart, and a label map laid on the grid of its image."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from monai_proto.data.nifti import shape_text
 
 __all__ = ["grid_deviation", "lay_on_grid"]
+
+_TOLERANCE = 1e-3  # mm
 
 
 def grid_deviation(shape: Sequence[int], affine: np.ndarray, other_affine: np.ndarray) -> float:
@@ -29,9 +31,6 @@ def grid_deviation(shape: Sequence[int], affine: np.ndarray, other_affine: np.nd
     homogeneous = np.column_stack([corners, np.ones(len(corners))])
     difference = np.asarray(other_affine, dtype=np.float64) - np.asarray(affine, dtype=np.float64)
     return float(np.linalg.norm((homogeneous @ difference.T)[:, :3], axis=1).max())
-
-
-_TOLERANCE = 1e-3  # mm
 
 
 def lay_on_grid(

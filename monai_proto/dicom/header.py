@@ -183,6 +183,30 @@ def complete_uids(dataset: Dataset) -> Dataset:
     return dataset
 
 
+def require_tags(names: Iterable[str]) -> None:
+    """
+    Raises:
+        ValueError: for a name that is neither a DICOM keyword nor a tag such as ``0019,100A``.
+    """
+    for name in names:
+        try:
+            _tag(name)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"--keep-tags: {name!r} is neither a DICOM keyword nor a tag like 0019,100A.") from error
+
+
+def read_tags(file: str | os.PathLike, names: Iterable[str]) -> dict[str, str]:
+    """The values as text by name; those that the file does not have are left out."""
+    names = list(names)
+    if not names:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = dicom_package("pydicom").dcmread(os.fspath(file), stop_before_pixels=True)
+        values = {name: dataset.get(_tag(name)) for name in names}
+        return {name: str(value.value) for name, value in values.items() if value is not None}
+
+
 def _header(file: str, dataset: Dataset) -> InstanceHeader:
     meta = getattr(dataset, "file_meta", None) or {}
     return InstanceHeader(
@@ -246,30 +270,6 @@ def _values(dataset: Any, keyword: str) -> Any:
 
 def _text(dataset: Dataset, keyword: str) -> str:
     return str(dataset.get(keyword) or "").strip()
-
-
-def require_tags(names: Iterable[str]) -> None:
-    """
-    Raises:
-        ValueError: for a name that is neither a DICOM keyword nor a tag such as ``0019,100A``.
-    """
-    for name in names:
-        try:
-            _tag(name)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"--keep-tags: {name!r} is neither a DICOM keyword nor a tag like 0019,100A.") from error
-
-
-def read_tags(file: str | os.PathLike, names: Iterable[str]) -> dict[str, str]:
-    """The values as text by name; those that the file does not have are left out."""
-    names = list(names)
-    if not names:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = dicom_package("pydicom").dcmread(os.fspath(file), stop_before_pixels=True)
-        values = {name: dataset.get(_tag(name)) for name in names}
-        return {name: str(value.value) for name, value in values.items() if value is not None}
 
 
 def _tag(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Imports the packages of the optional extra ``dicom`` where they are used, and says how to get them."""
+"""The packages of the extra ``dicom``: imported where they are used, and which encodings of pixels they read."""
 
 from __future__ import annotations
 

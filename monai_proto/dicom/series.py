@@ -1,4 +1,4 @@
-"""Makes a volume's grid of the objects of one series, or says why they make none."""
+"""Makes a volume's grid of the objects of a series, slices in order by where they lie, or says why they make none."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ __all__ = [
     "assemble_series",
     "stack_slices",
 ]
+
+_DIRECTION_TOLERANCE = 1e-3  # headers round direction cosines to four digits and more
+_STEP_TOLERANCE = 0.01  # of the slice spacing, and at least the following
+_POSITION_TOLERANCE = 0.01  # mm; headers round positions to two digits and more
 
 
 class SeriesRejectedError(ValueError):
@@ -142,46 +146,6 @@ def assemble_series(headers: Sequence[InstanceHeader], keep_derived: bool = Fals
     return DicomSeries(tuple(slices[index] for index in stack.order), stack.affine, tuple(notes), tuple(copies))
 
 
-def _place(frame: FrameHeader) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    return frame.position, frame.orientation, frame.spacing
-
-
-def _without_copies(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[str], list[str]]:
-    """Exports hold the same object twice now and then; two objects with one identifier are another matter."""
-    kept: dict[str, InstanceHeader] = {}
-    copies, conflicts = [], 0
-    for header in sorted(headers, key=lambda header: header.file):
-        first = kept.setdefault(header.sop_instance_uid or header.file, header)
-        if first is not header:
-            if pooch.file_hash(first.file) == pooch.file_hash(header.file):
-                copies.append(header.file)
-            else:
-                conflicts += 1
-    reasons = [f"{conflicts} instances share the identifier of another one but differ from it"] if conflicts else []
-    return list(kept.values()), copies, reasons
-
-
-def _mixed(headers: Sequence[InstanceHeader]) -> list[str]:
-    reasons = []
-    persons = zip(*(header.patient + header.person for header in headers), strict=True)
-    if any(len(set(values) - {""}) > 1 for values in persons) or len({header.patient for header in headers}) > 1:
-        reasons.append("two patients in one series")
-    for what, values in {
-        "studies": {header.study_uid for header in headers},
-        "frames of reference": {header.frame_of_reference_uid for header in headers},
-        "modalities": {header.modality for header in headers},
-        "image sizes": {(header.columns, header.rows) for header in headers},
-    }.items():
-        if len(values) > 1:
-            reasons.append(f"slices of {len(values)} different {what} in one series")
-    return reasons
-
-
-_DIRECTION_TOLERANCE = 1e-3  # headers round direction cosines to four digits and more
-_STEP_TOLERANCE = 0.01  # of the slice spacing, and at least the following
-_POSITION_TOLERANCE = 0.01  # mm; headers round positions to two digits and more
-
-
 class GeometryError(ValueError):
     """The slices make up no regular grid; the message says why."""
 
@@ -237,6 +201,41 @@ def stack_slices(
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = rows * spacing[0, 1], columns * spacing[0, 0], step
     affine[:3, 3] = origins[0]
     return SliceStack(tuple(int(index) for index in order), affine)
+
+
+def _place(frame: FrameHeader) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    return frame.position, frame.orientation, frame.spacing
+
+
+def _without_copies(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[str], list[str]]:
+    """Exports hold the same object twice now and then; two objects with one identifier are another matter."""
+    kept: dict[str, InstanceHeader] = {}
+    copies, conflicts = [], 0
+    for header in sorted(headers, key=lambda header: header.file):
+        first = kept.setdefault(header.sop_instance_uid or header.file, header)
+        if first is not header:
+            if pooch.file_hash(first.file) == pooch.file_hash(header.file):
+                copies.append(header.file)
+            else:
+                conflicts += 1
+    reasons = [f"{conflicts} instances share the identifier of another one but differ from it"] if conflicts else []
+    return list(kept.values()), copies, reasons
+
+
+def _mixed(headers: Sequence[InstanceHeader]) -> list[str]:
+    reasons = []
+    persons = zip(*(header.patient + header.person for header in headers), strict=True)
+    if any(len(set(values) - {""}) > 1 for values in persons) or len({header.patient for header in headers}) > 1:
+        reasons.append("two patients in one series")
+    for what, values in {
+        "studies": {header.study_uid for header in headers},
+        "frames of reference": {header.frame_of_reference_uid for header in headers},
+        "modalities": {header.modality for header in headers},
+        "image sizes": {(header.columns, header.rows) for header in headers},
+    }.items():
+        if len(values) > 1:
+            reasons.append(f"slices of {len(values)} different {what} in one series")
+    return reasons
 
 
 def _directions(orientations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Finds the one series of images in a folder that a model is to be run on."""
+"""What a folder of DICOM files holds: its files in a fixed order, and the one series that a model is to be run on."""
 
 from __future__ import annotations
 
@@ -55,19 +55,6 @@ def open_series(folder: str | os.PathLike, series_uid: str | None = None) -> Dic
     return replace(series, notes=(*series.notes, *notes))
 
 
-def _choose(found: dict[str, list[InstanceHeader]], folder: Path, series_uid: str | None) -> str:
-    listed = "; ".join(f"{uid} ({items[0].modality}, {len(items)} objects)" for uid, items in found.items())
-    if not found:
-        raise ValueError(f"Input {folder} holds no DICOM images.")
-    if series_uid is not None:
-        if series_uid not in found:
-            raise ValueError(f"Input {folder} has no series {series_uid}; it has {listed}.")
-        return series_uid
-    if len(found) > 1:
-        raise ValueError(f"Input {folder} holds {len(found)} series, choose one by --series: {listed}.")
-    return next(iter(found))
-
-
 def walk_files(root: str | os.PathLike) -> Iterator[tuple[Path, str | None]]:
     """
     Every file below a folder, a folder at a time, sorted by name; one folder's names are in memory at a time.
@@ -92,6 +79,19 @@ def walk_files(root: str | os.PathLike) -> Iterator[tuple[Path, str | None]]:
             yield file, _problem(file, inside)
     for error in denied:
         yield Path(error.filename), f"folder cannot be read: {error.strerror}"
+
+
+def _choose(found: dict[str, list[InstanceHeader]], folder: Path, series_uid: str | None) -> str:
+    listed = "; ".join(f"{uid} ({items[0].modality}, {len(items)} objects)" for uid, items in found.items())
+    if not found:
+        raise ValueError(f"Input {folder} holds no DICOM images.")
+    if series_uid is not None:
+        if series_uid not in found:
+            raise ValueError(f"Input {folder} has no series {series_uid}; it has {listed}.")
+        return series_uid
+    if len(found) > 1:
+        raise ValueError(f"Input {folder} holds {len(found)} series, choose one by --series: {listed}.")
+    return next(iter(found))
 
 
 def _problem(file: Path, inside: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""What every phantom generator hands back, and the random streams it may draw from."""
+"""What every phantom generator hands back, the random streams it may draw from, and a folder written whole."""
 
 from __future__ import annotations
 

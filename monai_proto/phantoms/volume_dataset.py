@@ -1,4 +1,4 @@
-"""Phantom data sets on disk: NIfTI volumes and a Decathlon data list, the same bytes on every run."""
+"""Phantom data sets on disk: NIfTI volumes of planned patients and a data list, the same bytes on every run."""
 
 from __future__ import annotations
 
@@ -108,57 +108,6 @@ def write_ct_phantom_dataset(
     return _write_dataset(Path(output_dir), kind, plan_volumes(num_training, num_validation, num_patients), seed)
 
 
-def _write_dataset(output: Path, kind: _DatasetKind, plan: dict[str, list[PlannedVolume]], seed: int) -> Path:
-    """Fill a folder that appears when all of it is there."""
-    output = output.absolute()
-    with whole_folder(output) as folder:
-        logger.info("Making %d %s phantoms in %s", sum(map(len, plan.values())), kind.modality, output)
-        _fill(folder, kind, plan, seed)
-    return output / "dataset.json"
-
-
-def _fill(folder: Path, kind: _DatasetKind, plan: dict[str, list[PlannedVolume]], seed: int) -> None:
-    """Write all volumes, then the data list."""
-    (folder / "imagesTr").mkdir()
-    (folder / "labelsTr").mkdir()
-    lists = {
-        section: [_write_volume(folder, kind, volume, seed) for volume in volumes] for section, volumes in plan.items()
-    }
-    datalist = {
-        "name": kind.name,
-        "description": kind.description,
-        "modality": {"0": kind.modality},
-        "labels": kind.labels,
-        "numTraining": len(lists["training"]),
-        **lists,
-    }
-    (folder / "dataset.json").write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_volume(folder: Path, kind: _DatasetKind, volume: PlannedVolume, seed: int) -> dict[str, str]:
-    """Write one image with its label, and give its entry of the data list."""
-    variant = None if volume.member is None else kind.pair[volume.member]
-    patient_id = f"{kind.name}_{volume.patient:03d}"
-    file_name = f"{patient_id}.nii.gz" if variant is None else f"{patient_id}_{variant}.nii.gz"
-    phantom = kind.make(seed, volume.patient, variant)
-    entry = {"image": f"imagesTr/{file_name}", "label": f"labelsTr/{file_name}", "patient_id": patient_id}
-    _write_nifti(folder / entry["image"], phantom.image, phantom.affine)
-    _write_nifti(folder / entry["label"], phantom.label, phantom.affine)
-    return entry
-
-
-def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write a compressed NIfTI without the time stamp and the file name that gzip stores by default."""
-    image = nib.Nifti1Image(array, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    compressed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=compressed, mtime=0) as stream:
-        stream.write(image.to_bytes())
-    path.write_bytes(compressed.getvalue())
-
-
 class PlannedVolume(NamedTuple):
     """One volume to make.
 
@@ -212,6 +161,57 @@ def plan_volumes(
         "training": _share_out(num_training, range(training_patients)),
         "validation": _share_out(num_validation, range(training_patients, num_patients)),
     }
+
+
+def _write_dataset(output: Path, kind: _DatasetKind, plan: dict[str, list[PlannedVolume]], seed: int) -> Path:
+    """Fill a folder that appears when all of it is there."""
+    output = output.absolute()
+    with whole_folder(output) as folder:
+        logger.info("Making %d %s phantoms in %s", sum(map(len, plan.values())), kind.modality, output)
+        _fill(folder, kind, plan, seed)
+    return output / "dataset.json"
+
+
+def _fill(folder: Path, kind: _DatasetKind, plan: dict[str, list[PlannedVolume]], seed: int) -> None:
+    """Write all volumes, then the data list."""
+    (folder / "imagesTr").mkdir()
+    (folder / "labelsTr").mkdir()
+    lists = {
+        section: [_write_volume(folder, kind, volume, seed) for volume in volumes] for section, volumes in plan.items()
+    }
+    datalist = {
+        "name": kind.name,
+        "description": kind.description,
+        "modality": {"0": kind.modality},
+        "labels": kind.labels,
+        "numTraining": len(lists["training"]),
+        **lists,
+    }
+    (folder / "dataset.json").write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_volume(folder: Path, kind: _DatasetKind, volume: PlannedVolume, seed: int) -> dict[str, str]:
+    """Write one image with its label, and give its entry of the data list."""
+    variant = None if volume.member is None else kind.pair[volume.member]
+    patient_id = f"{kind.name}_{volume.patient:03d}"
+    file_name = f"{patient_id}.nii.gz" if variant is None else f"{patient_id}_{variant}.nii.gz"
+    phantom = kind.make(seed, volume.patient, variant)
+    entry = {"image": f"imagesTr/{file_name}", "label": f"labelsTr/{file_name}", "patient_id": patient_id}
+    _write_nifti(folder / entry["image"], phantom.image, phantom.affine)
+    _write_nifti(folder / entry["label"], phantom.label, phantom.affine)
+    return entry
+
+
+def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write a compressed NIfTI without the time stamp and the file name that gzip stores by default."""
+    image = nib.Nifti1Image(array, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    compressed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=compressed, mtime=0) as stream:
+        stream.write(image.to_bytes())
+    path.write_bytes(compressed.getvalue())
 
 
 def _share_out(num_volumes: int, patients: range) -> list[PlannedVolume]:

@@ -1,4 +1,4 @@
-"""One object of one picture with its two boxes, on its way into a data list of boxes."""
+"""One object of one picture with its two boxes, on its way into a data list; how boxes are made from masks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from monai_proto.data.boxes.from_mask import boxes_from_mask, require_box_option
 __all__ = ["BoxAnnotation", "BoxOptions", "mark_repeated_cases"]
 
 _DECIMALS = 2  # of a pixel, in the data list
+_LEAST_OBJECT_SHARE = 0.9  # of the small box: below it, what the boxes say of the mask is too often wrong
 
 
 @dataclass
@@ -103,13 +104,6 @@ def mark_repeated_cases(annotations: Iterable[BoxAnnotation]) -> None:
                 one.problems.append(f"duplicate: {case} is annotated the same in {same[0].source}")
 
 
-def _relative(file: Path, folder: str | os.PathLike) -> str:
-    return Path(os.path.relpath(file.resolve(), Path(folder).resolve())).as_posix()
-
-
-_LEAST_OBJECT_SHARE = 0.9  # of the small box: below it, what the boxes say of the mask is too often wrong
-
-
 @dataclass(frozen=True)
 class BoxOptions:
     """
@@ -156,6 +150,10 @@ class BoxOptions:
     def describe(self) -> dict[str, Any]:
         """For the data list: what the boxes were made with."""
         return {"source": "masks", **asdict(self)}
+
+
+def _relative(file: Path, folder: str | os.PathLike) -> str:
+    return Path(os.path.relpath(file.resolve(), Path(folder).resolve())).as_posix()
 
 
 def _object_share(mask: np.ndarray, box: list[float]) -> float:

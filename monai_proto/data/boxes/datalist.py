@@ -1,4 +1,4 @@
-"""Data lists of boxes: one item an object, with its image and two boxes. Writes them and reads them."""
+"""Data lists of boxes: one item an object, with its image and two boxes. Writes, reads and divides them."""
 
 from __future__ import annotations
 
@@ -100,25 +100,6 @@ def read_box_datalist(dataset_dir: str | os.PathLike) -> dict[str, Any]:
     return content
 
 
-def _resolved_item(item: Any, part: str, file: Path) -> dict[str, Any]:
-    if not isinstance(item, dict) or not isinstance(item.get("image"), str):
-        raise ValueError(f"Data list {file}: an item of {part} must name an image, got {item}.")
-    problems = box_problems(item.get("small_box"), item.get("big_box"))
-    if problems:
-        raise ValueError(f"Data list {file}, {part}, {item['image']}: {'; '.join(problems)}.")
-    paths = {key: os.path.normpath(file.parent / item[key]) for key in ("image", "mask") if item.get(key)}
-    for key, path in paths.items():
-        if not os.path.isfile(path):
-            raise ValueError(f"Data list {file}, {part}: {key} {path} does not exist.")
-    image_id = str(item.get("image_id") or Path(item["image"]).stem)
-    return {**item, **paths, "image_id": image_id, "patient_id": str(item.get("patient_id") or image_id)}
-
-
-def _require_subjects_on_one_side(parts: Mapping[str, list[dict[str, Any]]], source: str) -> None:
-    pairs = {part: [(item["image_id"], item["patient_id"]) for item in items] for part, items in parts.items()}
-    require_disjoint_subjects(pairs, source)
-
-
 def datalist_task(file: Path) -> Any:
     """What a data list says it is for; ``BOX_TASK`` where it cannot be read, since that list's reader says why."""
     try:
@@ -163,6 +144,25 @@ def divide_boxed_items(
     if not all(item.get("mask") for item in training):  # a batch has masks to monitor with, or has none
         training = [{key: value for key, value in item.items() if key != "mask"} for item in training]
     return {**parts, "training": training}
+
+
+def _resolved_item(item: Any, part: str, file: Path) -> dict[str, Any]:
+    if not isinstance(item, dict) or not isinstance(item.get("image"), str):
+        raise ValueError(f"Data list {file}: an item of {part} must name an image, got {item}.")
+    problems = box_problems(item.get("small_box"), item.get("big_box"))
+    if problems:
+        raise ValueError(f"Data list {file}, {part}, {item['image']}: {'; '.join(problems)}.")
+    paths = {key: os.path.normpath(file.parent / item[key]) for key in ("image", "mask") if item.get(key)}
+    for key, path in paths.items():
+        if not os.path.isfile(path):
+            raise ValueError(f"Data list {file}, {part}: {key} {path} does not exist.")
+    image_id = str(item.get("image_id") or Path(item["image"]).stem)
+    return {**item, **paths, "image_id": image_id, "patient_id": str(item.get("patient_id") or image_id)}
+
+
+def _require_subjects_on_one_side(parts: Mapping[str, list[dict[str, Any]]], source: str) -> None:
+    pairs = {part: [(item["image_id"], item["patient_id"]) for item in items] for part, items in parts.items()}
+    require_disjoint_subjects(pairs, source)
 
 
 def _with_validation(parts: dict[str, list], fraction: float, seed: int) -> dict[str, list]:

@@ -1,4 +1,4 @@
-"""Which images to segment, and with which prompts."""
+"""Which images to segment, and with which prompts: a box or points."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from monai_proto.data.datalist import DATALIST_NAME
 from monai_proto.data.picture_files import PictureFolder
 
 __all__ = ["list_prompted_images", "prompt_entries", "read_prompts"]
+
+_NAMES = ("box", "points", "point_labels")
 
 
 def list_prompted_images(
@@ -69,16 +71,6 @@ def list_prompted_images(
     return [{**item, **given, **named.get(Path(item["image"]).name, {})} for item in items]
 
 
-def _named_prompts(file: Path) -> dict[str, dict[str, Any]]:
-    content = read_prompts(file)
-    if not all(isinstance(prompt, dict) for prompt in content.values()):
-        raise ValueError(f'prompts {file} must be {{"image name": {{"box": [x1, y1, x2, y2]}}, ...}}.')
-    return {name: prompt_entries(prompt, f"{file}, {name}") for name, prompt in content.items()}
-
-
-_NAMES = ("box", "points", "point_labels")
-
-
 def read_prompts(file: Path) -> dict[str, Any]:
     """
     A JSON file of prompts, image name -> prompt.
@@ -126,6 +118,13 @@ def prompt_entries(prompt: Mapping[str, Any], source: str) -> dict[str, Any]:
             raise ValueError(f"{source}: point_labels must be 0 or 1 for each of {len(points)} points, got {labels}.")
         entries |= {"prompt_points": [[float(x), float(y)] for x, y in points], "prompt_labels": labels}
     return entries
+
+
+def _named_prompts(file: Path) -> dict[str, dict[str, Any]]:
+    content = read_prompts(file)
+    if not all(isinstance(prompt, dict) for prompt in content.values()):
+        raise ValueError(f'prompts {file} must be {{"image name": {{"box": [x1, y1, x2, y2]}}, ...}}.')
+    return {name: prompt_entries(prompt, f"{file}, {name}") for name, prompt in content.items()}
 
 
 def _numbers(values: Any, count: int) -> bool:

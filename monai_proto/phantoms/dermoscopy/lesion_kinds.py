@@ -1,4 +1,4 @@
-"""Lesions whose signs lie in the deeper skin: basal cell carcinoma, dermatofibroma and vascular lesion."""
+"""The signs of each kind of lesion: melanocytic, keratinocytic, and those of the deeper skin."""
 
 from __future__ import annotations
 
@@ -49,19 +49,6 @@ def paint_basal_cell_carcinoma(
         ulcer = lesion.share(0.5, 0.4 * lesion.radius) * patches(points, 4.0, 0.4, generator, 0.7)
         canvas.blood += ulcer * np.float32(0.9)
         canvas.melanin += ulcer * np.float32(0.35)
-
-
-def _vessel_trees(lesion: LesionField, view: DermoscopyView, generator: np.random.Generator) -> np.ndarray:
-    """Trees that enter at the rim and branch towards the middle, coverage (H, W)."""
-    strokes: list[Stroke] = []
-    for _ in range(int(generator.integers(3, 6))):
-        angle = generator.uniform(0, 2 * np.pi)
-        start = generator.uniform(0.6, 1.0) * lesion.radius * np.array([np.cos(angle), np.sin(angle)])
-        inwards = angle + np.pi + generator.normal(0, 0.4)
-        strokes += branching_strokes(start, inwards, generator.uniform(0.7, 1.2) * lesion.radius, 0.17, generator)
-    scale = view.pixels_per_mm
-    in_pixels = [Stroke(view.to_pixels(s.path), s.width * scale, s.end_width * scale) for s in strokes]
-    return draw_strokes(view.image_size, in_pixels)
 
 
 def paint_dermatofibroma(
@@ -202,6 +189,19 @@ def paint_melanoma(
         else:
             scars = lesion.share(1.2, 0.6) * patches(points, 4.0, 0.25, generator, 0.9)
             canvas.cover(scars * np.float32(generator.uniform(0.3, 0.55)), SCAR)
+
+
+def _vessel_trees(lesion: LesionField, view: DermoscopyView, generator: np.random.Generator) -> np.ndarray:
+    """Trees that enter at the rim and branch towards the middle, coverage (H, W)."""
+    strokes: list[Stroke] = []
+    for _ in range(int(generator.integers(3, 6))):
+        angle = generator.uniform(0, 2 * np.pi)
+        start = generator.uniform(0.6, 1.0) * lesion.radius * np.array([np.cos(angle), np.sin(angle)])
+        inwards = angle + np.pi + generator.normal(0, 0.4)
+        strokes += branching_strokes(start, inwards, generator.uniform(0.7, 1.2) * lesion.radius, 0.17, generator)
+    scale = view.pixels_per_mm
+    in_pixels = [Stroke(view.to_pixels(s.path), s.width * scale, s.end_width * scale) for s in strokes]
+    return draw_strokes(view.image_size, in_pixels)
 
 
 def _streaks(lesion: LesionField, view: DermoscopyView, generator: np.random.Generator) -> np.ndarray:

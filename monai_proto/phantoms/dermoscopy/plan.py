@@ -1,4 +1,4 @@
-"""Which class each lesion of a dermoscopy data set has, how many photographs, and on which side of the split it is."""
+"""Which class each lesion of a data set has, how many photographs, in which part, and what its patient is like."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ __all__ = [
 
 _STREAM = 4
 _IMAGES_PER_PAIR = 5
-
 # images in HAM10000 (Tschandl et al. 2018), in the order of DERMOSCOPY_CLASSES; the square root keeps their order and
 # a long tail, and leaves more than one image of the rarest class in a data set of a few hundred
 _HAM10000_IMAGES = {"akiec": 327, "bcc": 514, "bkl": 1099, "df": 115, "mel": 1113, "nv": 6705, "vasc": 142}
 DERMOSCOPY_CLASS_WEIGHTS = tuple(math.sqrt(_HAM10000_IMAGES[name]) for name in DERMOSCOPY_CLASSES)
+METADATA_COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "split")
+_PATIENT_STREAM = 5
+# mean age in HAM10000, in years
+_MEAN_AGE = {"akiec": 67, "bcc": 67, "bkl": 64, "df": 53, "mel": 61, "nv": 47, "vasc": 51}
+_AGE_DEVIATION = 15.0
+_ALWAYS_HISTOLOGY = ("akiec", "bcc", "mel")
+_LOCALIZATIONS = ("abdomen", "back", "chest", "face", "lower extremity", "neck", "trunk", "upper extremity")
 
 
 class PlannedLesion(NamedTuple):
@@ -98,16 +104,6 @@ def count_classes(num_images: int, class_weights: Sequence[float], argument: str
         # the class that is furthest below its share
         counts[np.argmax(weights / weights.sum() * num_images - counts)] += 1
     return counts.tolist()
-
-
-METADATA_COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "split")
-
-_PATIENT_STREAM = 5
-# mean age in HAM10000, in years
-_MEAN_AGE = {"akiec": 67, "bcc": 67, "bkl": 64, "df": 53, "mel": 61, "nv": 47, "vasc": 51}
-_AGE_DEVIATION = 15.0
-_ALWAYS_HISTOLOGY = ("akiec", "bcc", "mel")
-_LOCALIZATIONS = ("abdomen", "back", "chest", "face", "lower extremity", "neck", "trunk", "upper extremity")
 
 
 def make_metadata(seed: int, index: int, label: int) -> dict[str, str]:

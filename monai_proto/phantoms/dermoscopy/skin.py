@@ -1,4 +1,4 @@
-"""The healthy skin around a lesion: tone, mottling, furrows, freckles, and a few small vessels."""
+"""Pigments on skin, and the healthy skin around a lesion: tone, mottling, furrows, freckles, small vessels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ import numpy as np
 from monai_proto.phantoms.dermoscopy.textures import bend, cell_pattern, patches, skin_noise
 
 __all__ = ["KERATIN", "SCALE", "SCAR", "VEIL", "PigmentCanvas", "paint_skin", "sample_skin_tone"]
+
+# absorbance of red, green and blue by one unit of each pigment; the melanin of the dermis looks blue-grey, since the
+# tissue above it scatters blue light back
+_MELANIN = (0.45, 0.79, 1.05)
+_DEEP_MELANIN = (0.95, 0.78, 0.55)
+_BLOOD = (0.16, 0.85, 0.66)
+# colours of what covers pigment, as shares of the full range
+SCALE = (0.93, 0.86, 0.80)
+KERATIN = (0.84, 0.72, 0.52)
+SCAR = (0.93, 0.82, 0.83)
+VEIL = (0.62, 0.68, 0.80)
 
 
 def sample_skin_tone(generator: np.random.Generator) -> np.ndarray:
@@ -40,19 +51,6 @@ def paint_skin(canvas: PigmentCanvas, points: np.ndarray, generator: np.random.G
         ridge = np.exp(-((skin_noise(points, 5.0, generator, 2) / np.float32(0.05)) ** 2))
         here = np.clip(skin_noise(points, 7.0, generator, 2), 0, 1)
         canvas.blood += np.float32(generator.uniform(0.1, 0.35)) * ridge * here
-
-
-# absorbance of red, green and blue by one unit of each pigment; the melanin of the dermis looks blue-grey, since the
-# tissue above it scatters blue light back
-_MELANIN = (0.45, 0.79, 1.05)
-_DEEP_MELANIN = (0.95, 0.78, 0.55)
-_BLOOD = (0.16, 0.85, 0.66)
-
-# colours of what covers pigment, as shares of the full range
-SCALE = (0.93, 0.86, 0.80)
-KERATIN = (0.84, 0.72, 0.52)
-SCAR = (0.93, 0.82, 0.83)
-VEIL = (0.62, 0.68, 0.80)
 
 
 class PigmentCanvas:

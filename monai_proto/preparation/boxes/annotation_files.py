@@ -1,4 +1,4 @@
-"""Boxes that annotators drew, from a table: one row an object."""
+"""Boxes that annotators drew, from a table (one row an object) or a COCO file (two annotations an object)."""
 
 from __future__ import annotations
 
@@ -54,26 +54,6 @@ def read_box_csv(
     return annotations
 
 
-def _annotation(row: dict[str, str], source: str, images: PictureFolder, inclusive_corners: bool) -> BoxAnnotation:
-    name, object_name = (row["image"] or "").strip(), (row.get("object") or "").strip()
-    image, problem = images.find(name)
-    case = images.case_of(image) if image else name or source
-    image_id = image.stem if image else case
-    annotation = BoxAnnotation(f"{case}/{object_name}" if object_name else case, image, image_id, source=source)
-    if problem:
-        annotation.problems.append(f"{source}: {problem}" if name else f"{source}: image is empty")
-    try:
-        numbers = [float(row[column]) for column in BOX_COLUMNS]
-    except (TypeError, ValueError):
-        cells = [row[column] for column in BOX_COLUMNS]
-        annotation.problems.append(f"{source}: boxes must be eight numbers, got {cells}")
-        return annotation
-    past = 1.0 if inclusive_corners else 0.0
-    corners = [value + past * (index % 4 >= 2) for index, value in enumerate(numbers)]
-    annotation.small_box, annotation.big_box = corners[:4], corners[4:]
-    return annotation
-
-
 def read_box_coco(file: str | os.PathLike, images: PictureFolder) -> list[BoxAnnotation]:
     """
     Read a COCO file whose annotations are boxes ``[x, y, width, height]``.
@@ -109,6 +89,26 @@ def read_box_coco(file: str | os.PathLike, images: PictureFolder) -> list[BoxAnn
         annotations += _objects_of_image(image, entries[image.get("id")], categories, images)
     mark_repeated_cases(annotations)
     return annotations
+
+
+def _annotation(row: dict[str, str], source: str, images: PictureFolder, inclusive_corners: bool) -> BoxAnnotation:
+    name, object_name = (row["image"] or "").strip(), (row.get("object") or "").strip()
+    image, problem = images.find(name)
+    case = images.case_of(image) if image else name or source
+    image_id = image.stem if image else case
+    annotation = BoxAnnotation(f"{case}/{object_name}" if object_name else case, image, image_id, source=source)
+    if problem:
+        annotation.problems.append(f"{source}: {problem}" if name else f"{source}: image is empty")
+    try:
+        numbers = [float(row[column]) for column in BOX_COLUMNS]
+    except (TypeError, ValueError):
+        cells = [row[column] for column in BOX_COLUMNS]
+        annotation.problems.append(f"{source}: boxes must be eight numbers, got {cells}")
+        return annotation
+    past = 1.0 if inclusive_corners else 0.0
+    corners = [value + past * (index % 4 >= 2) for index, value in enumerate(numbers)]
+    annotation.small_box, annotation.big_box = corners[:4], corners[4:]
+    return annotation
 
 
 def _read(file: Path) -> dict[str, Any]:

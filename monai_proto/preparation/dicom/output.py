@@ -17,8 +17,8 @@ from monai_proto.preparation.dicom.checks import ConvertedSeries
 from monai_proto.preparation.dicom.left_out import LeftOut
 from monai_proto.preparation.dicom.pseudonyms import KeyRow
 from monai_proto.preparation.dicom.source import work_folder
-from monai_proto.preparation.volumes.case import DecathlonCase
-from monai_proto.preparation.volumes.division import DecathlonDivision
+from monai_proto.preparation.volumes.case import VolumeCase
+from monai_proto.preparation.volumes.division import VolumeDivision
 from monai_proto.preparation.volumes.output import PREPARED_BY, datalist_item, transfer_file
 
 __all__ = ["PreparedSeries", "report_series", "write_dicom_dataset"]
@@ -41,11 +41,11 @@ class PreparedSeries:
     files: list[str]
     converted: ConvertedSeries
     modality: str
-    case: DecathlonCase = field(init=False)
+    case: VolumeCase = field(init=False)
 
     def __post_init__(self) -> None:
         made = self.converted
-        self.case = DecathlonCase(
+        self.case = VolumeCase(
             self.row.case,
             image=f"imagesTr/{self.row.case}.nii.gz",
             label=f"labelsTr/{self.row.case}.nii.gz" if made.labels else None,
@@ -59,7 +59,7 @@ class PreparedSeries:
 def report_series(
     title: str,
     series: Sequence[PreparedSeries],
-    division: DecathlonDivision,
+    division: VolumeDivision,
     left: Sequence[LeftOut],
     remarks: Sequence[str],
     with_files: bool,
@@ -100,7 +100,7 @@ def write_dicom_dataset(
     target: Path,
     title: str,
     series: Sequence[PreparedSeries],
-    division: DecathlonDivision,
+    division: VolumeDivision,
     label_names: Sequence[str],
     work: Path,
     console: Console | None = None,
@@ -147,5 +147,5 @@ def _transfer(item: PreparedSeries, folder: Path, target: Path, value_of: Mappin
         item.case.checksums["label"] = renumber_label(folder / "label.nii.gz", target / item.case.label, numbers)
 
 
-def _item(case: DecathlonCase, tags: Mapping[str, str]) -> dict[str, Any]:
+def _item(case: VolumeCase, tags: Mapping[str, str]) -> dict[str, Any]:
     return {**datalist_item(case), **({"dicom": dict(tags)} if tags else {})}

@@ -20,7 +20,7 @@ from monai_proto.preparation.dicom.output import PreparedSeries, report_series, 
 from monai_proto.preparation.dicom.pseudonyms import KeyRow, read_key, write_key
 from monai_proto.preparation.dicom.source import DicomOptions, describe_files, labels_by_series, series_jobs
 from monai_proto.preparation.dicom.workers import run_jobs
-from monai_proto.preparation.volumes.division import DecathlonDivision, divide_cases
+from monai_proto.preparation.volumes.division import VolumeDivision, divide_cases
 
 __all__ = ["DicomPreparation"]
 
@@ -49,7 +49,7 @@ class DicomPreparation:
     ) -> None:
         self.root, self.work, self.key_folder = Path(root), Path(work), Path(key_folder)
         self.options, self.console = options, console
-        self.division = DecathlonDivision()
+        self.division = VolumeDivision()
         self.remarks: list[str] = []
         self.series: list[PreparedSeries] = []
         self.left = LeftOutList()

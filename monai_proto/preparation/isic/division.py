@@ -95,28 +95,6 @@ def divide_isic_cases(
     return division
 
 
-def _given_parts(cases: Sequence[IsicCase]) -> dict[str, str]:
-    """Part of each group of which the source lists an image."""
-    part_of: dict[str, str] = {}
-    for part in reversed(_PARTS_BY_RANK):
-        part_of.update({case.group: part for case in cases if case.listed_in == part})
-    return part_of
-
-
-def _count_classes(division: IsicDivision, classes: Sequence[str]) -> list[str]:
-    remarks = []
-    for part, cases in division.parts().items():
-        if cases:
-            counts = Counter(case.label for case in cases)
-            lesions = len({case.lesion for case in cases})
-            listed = ", ".join(f"{name} {counts[name]}" for name in classes)
-            remarks.append(f"{part}: {len(cases)} images of {lesions} lesions ({listed})")
-            absent = [name for name in classes if not counts[name]]
-            if absent:
-                remarks.append(f"{part} has no image of {', '.join(absent)}")
-    return remarks
-
-
 def draw_stratified_groups(
     labels: Sequence[str], groups: Sequence[str], fractions: Mapping[str, float], seed: int
 ) -> dict[str, str]:
@@ -157,6 +135,28 @@ def draw_stratified_groups(
             left = [group for group in left if group not in taken]
             part_of.update(dict.fromkeys(taken, part))
     return part_of
+
+
+def _given_parts(cases: Sequence[IsicCase]) -> dict[str, str]:
+    """Part of each group of which the source lists an image."""
+    part_of: dict[str, str] = {}
+    for part in reversed(_PARTS_BY_RANK):
+        part_of.update({case.group: part for case in cases if case.listed_in == part})
+    return part_of
+
+
+def _count_classes(division: IsicDivision, classes: Sequence[str]) -> list[str]:
+    remarks = []
+    for part, cases in division.parts().items():
+        if cases:
+            counts = Counter(case.label for case in cases)
+            lesions = len({case.lesion for case in cases})
+            listed = ", ".join(f"{name} {counts[name]}" for name in classes)
+            remarks.append(f"{part}: {len(cases)} images of {lesions} lesions ({listed})")
+            absent = [name for name in classes if not counts[name]]
+            if absent:
+                remarks.append(f"{part} has no image of {', '.join(absent)}")
+    return remarks
 
 
 def _groups_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Images, lesion masks and tables in a folder of dermoscopy images, however deep they lie."""
+"""Images, lesion masks and tables in a folder of dermoscopy images, and folders named after classes."""
 
 from __future__ import annotations
 
@@ -77,14 +77,6 @@ def find_isic_files(root: Path) -> IsicFiles:
     return found
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """Relative paths in order of their names; hidden folders are left alone, links are followed."""
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            yield Path(folder, name).relative_to(root).as_posix()
-
-
 def read_class_folders(files: IsicFiles) -> tuple[list[IsicCase], list[str]]:
     """
     Take the class, and the part of the split, of every image from the folders it lies in.
@@ -125,6 +117,14 @@ def read_class_folders(files: IsicFiles) -> tuple[list[IsicCase], list[str]]:
     if not classes:
         raise ValueError("--source holds neither a table of labels nor folders of classes with images in them.")
     return cases, classes
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Relative paths in order of their names; hidden folders are left alone, links are followed."""
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            yield Path(folder, name).relative_to(root).as_posix()
 
 
 def _depth_of_common_folders(paths: Sequence[PurePosixPath]) -> int:

@@ -1,4 +1,4 @@
-"""Finds the subjects of a TotalSegmentator-style folder: each has ct.nii.gz and segmentations/ORGAN.nii.gz."""
+"""The subjects of a TotalSegmentator-style folder, and their masks merged to one label map each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import track
 from monai_proto.data.label_map import paint_masks
 from monai_proto.data.nifti import Volume, case_name, is_apple_double, is_nifti_name, read_volume, write_nifti
 from monai_proto.data.volume_checks import check_same_affine, check_same_shape
-from monai_proto.preparation.volumes.case import DecathlonCase, DecathlonFolder
+from monai_proto.preparation.volumes.case import VolumeCase, VolumeFolder
 
 __all__ = [
     "MASK_FOLDER",
@@ -29,6 +29,7 @@ __all__ = [
 
 MASK_FOLDER = "segmentations"
 _PARTS = {"train": "training", "training": "training", "val": "validation", "validation": "validation", "test": "test"}
+_MASK_VALUES = (0, 1, 255)
 
 
 @dataclass(frozen=True)
@@ -145,23 +146,6 @@ def read_split(file: Path) -> dict[str, str]:
     return parts
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _subject(folder: Path, image_name: str) -> TotalSegmentatorSubject:
-    masks = folder / MASK_FOLDER
-    files = sorted(masks.iterdir()) if masks.is_dir() else []
-    return TotalSegmentatorSubject(
-        folder.name,
-        folder / image_name if (folder / image_name).is_file() else None,
-        {case_name(file): file for file in files if is_nifti_name(file) and not is_apple_double(file)},
-    )
-
-
-_MASK_VALUES = (0, 1, 255)
-
-
 def gather_subjects(
     subjects: Sequence[TotalSegmentatorSubject],
     organs: Sequence[Organ],
@@ -169,7 +153,7 @@ def gather_subjects(
     split: Mapping[str, str] | None = None,
     missing_as_empty: bool = False,
     console: Console | None = None,
-) -> DecathlonFolder:
+) -> VolumeFolder:
     """
     Fill ``work_folder`` with ``imagesTr`` (symbolic links) and ``labelsTr``; holds one subject in memory.
 
@@ -192,7 +176,7 @@ def gather_subjects(
         (work_folder / name).mkdir()
     cases = []
     for subject in track(subjects, "Merging masks", console=console, disable=console is None):
-        case = DecathlonCase(subject.name, listed_in=(split or {}).get(subject.name))
+        case = VolumeCase(subject.name, listed_in=(split or {}).get(subject.name))
         cases.append(case)
         if subject.image is None:
             case.problems.append("subject without image")
@@ -200,11 +184,25 @@ def gather_subjects(
         case.image = f"imagesTr/{subject.name}{_suffix(subject.image)}"
         (work_folder / case.image).symlink_to(subject.image.resolve())
         _add_label(case, subject, organs, work_folder, missing_as_empty)
-    return DecathlonFolder(work_folder, {}, cases, [])
+    return VolumeFolder(work_folder, {}, cases, [])
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _subject(folder: Path, image_name: str) -> TotalSegmentatorSubject:
+    masks = folder / MASK_FOLDER
+    files = sorted(masks.iterdir()) if masks.is_dir() else []
+    return TotalSegmentatorSubject(
+        folder.name,
+        folder / image_name if (folder / image_name).is_file() else None,
+        {case_name(file): file for file in files if is_nifti_name(file) and not is_apple_double(file)},
+    )
 
 
 def _add_label(
-    case: DecathlonCase,
+    case: VolumeCase,
     subject: TotalSegmentatorSubject,
     organs: Sequence[Organ],
     work_folder: Path,

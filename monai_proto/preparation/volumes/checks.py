@@ -1,4 +1,4 @@
-"""Reads every case of a Decathlon folder once, and marks those that cannot be used."""
+"""Reads every case once, and marks those that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import track
 
 from monai_proto.data.volume_checks import check_pair
-from monai_proto.preparation.volumes.case import DecathlonCase, DecathlonFolder
+from monai_proto.preparation.volumes.case import VolumeCase, VolumeFolder
 
 __all__ = ["assign_subjects", "check_cases"]
 
 
-def assign_subjects(cases: Iterable[DecathlonCase], subjects: Mapping[str, str]) -> list[str]:
+def assign_subjects(cases: Iterable[VolumeCase], subjects: Mapping[str, str]) -> list[str]:
     """
     Set the subject of every case: of ``subjects``, else as dataset.json gives it, else the case itself.
 
@@ -45,7 +45,7 @@ def assign_subjects(cases: Iterable[DecathlonCase], subjects: Mapping[str, str])
 
 
 def check_cases(
-    folder: DecathlonFolder,
+    folder: VolumeFolder,
     num_channels: int = 1,
     declared_values: Collection[int] | None = None,
     console: Console | None = None,
@@ -65,7 +65,7 @@ def check_cases(
     Returns:
         label values found, where none were declared.
     """
-    first_with: dict[str, DecathlonCase] = {}
+    first_with: dict[str, VolumeCase] = {}
     found_values: set[int] = set()
     cases = sorted(folder.cases, key=lambda case: case.label is None)
     for case in track(cases, "Checking cases", console=console, disable=console is None):

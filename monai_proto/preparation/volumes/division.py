@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from monai_proto.data.subject_split import draw_whole_subjects, require_disjoint_subjects, split_subjects
-from monai_proto.preparation.volumes.case import DecathlonCase
+from monai_proto.preparation.volumes.case import VolumeCase
 
-__all__ = ["DecathlonDivision", "divide_cases"]
+__all__ = ["VolumeDivision", "divide_cases"]
 
 DEFAULT_VALIDATION_FRACTION = 0.2
 
 
 @dataclass
-class DecathlonDivision:
+class VolumeDivision:
     """
     Which case goes where.
 
@@ -27,10 +27,10 @@ class DecathlonDivision:
         origin: where the split comes from, in words.
     """
 
-    training: list[DecathlonCase] = field(default_factory=list)
-    unlabelled: list[DecathlonCase] = field(default_factory=list)
-    validation: list[DecathlonCase] = field(default_factory=list)
-    test: list[DecathlonCase] = field(default_factory=list)
+    training: list[VolumeCase] = field(default_factory=list)
+    unlabelled: list[VolumeCase] = field(default_factory=list)
+    validation: list[VolumeCase] = field(default_factory=list)
+    test: list[VolumeCase] = field(default_factory=list)
     num_labelled: int = 0
     origin: str = ""
 
@@ -40,7 +40,7 @@ class DecathlonDivision:
         counts = (f"{len({case.subject for case in cases})} in {side}" for side, cases in sides.items() if cases)
         return f"split {self.origin}; subjects: {', '.join(counts)}"
 
-    def parts(self) -> dict[str, list[DecathlonCase]]:
+    def parts(self) -> dict[str, list[VolumeCase]]:
         """The cases under the names that a report shows."""
         return {
             "training, labelled": self.training[: self.num_labelled],
@@ -52,13 +52,13 @@ class DecathlonDivision:
 
 
 def divide_cases(
-    cases: Sequence[DecathlonCase],
+    cases: Sequence[VolumeCase],
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
     num_labelled: int | None = None,
     seed: int = 0,
     keep_order: bool = False,
-) -> DecathlonDivision:
+) -> VolumeDivision:
     """
     Divide usable cases by subject.
 
@@ -86,7 +86,7 @@ def divide_cases(
         fraction = DEFAULT_VALIDATION_FRACTION if validation_fraction is None else validation_fraction
         undecided = [case.subject for case in labelled if case.subject not in part_of]
         part_of |= split_subjects(undecided, {"validation": fraction, "test": test_fraction or 0.0}, seed)
-    division = DecathlonDivision(origin=origin)
+    division = VolumeDivision(origin=origin)
     for case in cases:
         part = part_of.get(case.subject, "training")
         if case.label:
@@ -99,7 +99,7 @@ def divide_cases(
     return division
 
 
-def _given_parts(labelled: Sequence[DecathlonCase]) -> dict[str, str]:
+def _given_parts(labelled: Sequence[VolumeCase]) -> dict[str, str]:
     """Subjects that dataset.json puts into validation or test; empty when it gives no split."""
     parts = {part: [case for case in labelled if case.listed_in == part] for part in ("training", "validation", "test")}
     put_aside = {case.subject: part for part in ("validation", "test") for case in parts[part]}
@@ -109,7 +109,7 @@ def _given_parts(labelled: Sequence[DecathlonCase]) -> dict[str, str]:
     return put_aside
 
 
-def _put_labelled_first(division: DecathlonDivision, num_labelled: int | None, seed: int, keep_order: bool) -> None:
+def _put_labelled_first(division: VolumeDivision, num_labelled: int | None, seed: int, keep_order: bool) -> None:
     training = division.training
     division.num_labelled = len(training) if num_labelled is None else num_labelled
     if num_labelled is None:

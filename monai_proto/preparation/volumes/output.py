@@ -1,4 +1,4 @@
-"""Writes a divided Decathlon data set and its report: a new self-contained folder, or lists in the folder itself."""
+"""Writes a divided data set of volumes and its report: a new folder, or lists in the source folder itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rich.progress import track
 from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
 from monai_proto.data.datalist import DATALIST_NAME, write_datalist
 from monai_proto.preparation.case_report import CaseReport
-from monai_proto.preparation.volumes.case import DecathlonCase, DecathlonFolder
-from monai_proto.preparation.volumes.division import DecathlonDivision
+from monai_proto.preparation.volumes.case import VolumeCase, VolumeFolder
+from monai_proto.preparation.volumes.division import VolumeDivision
 
 __all__ = [
     "ORIGINAL_DATALIST_NAME",
@@ -32,9 +32,10 @@ __all__ = [
 ]
 
 ORIGINAL_DATALIST_NAME = "dataset.original.json"
+PREPARED_BY = "monai_proto"
 
 
-def report_cases(folder: DecathlonFolder, division: DecathlonDivision, name: str) -> CaseReport:
+def report_cases(folder: VolumeFolder, division: VolumeDivision, name: str) -> CaseReport:
     """What became of every case of ``folder``: part by part, then those that were left out."""
     report = CaseReport(name)
     for split, cases in division.parts().items():
@@ -49,8 +50,8 @@ def report_cases(folder: DecathlonFolder, division: DecathlonDivision, name: str
 
 
 def write_prepared_dataset(
-    folder: DecathlonFolder,
-    division: DecathlonDivision,
+    folder: VolumeFolder,
+    division: VolumeDivision,
     properties: Mapping[str, Any],
     report: CaseReport,
     output: str | os.PathLike,
@@ -94,7 +95,7 @@ def write_prepared_dataset(
         )
 
 
-def require_output(folder: DecathlonFolder, output: str | os.PathLike) -> None:
+def require_output(folder: VolumeFolder, output: str | os.PathLike) -> None:
     """
     Check the place of the output, for a script that would otherwise find out after hours of reading.
 
@@ -133,28 +134,10 @@ def transfer_file(source: Path, target: Path, transfer: Literal["copy", "link", 
     shutil.copyfile(source, target)
 
 
-@contextmanager
-def _keep_original(folder: DecathlonFolder) -> Iterator[Path]:
-    if _has_foreign_datalist(folder):
-        shutil.copyfile(folder.root / DATALIST_NAME, folder.root / ORIGINAL_DATALIST_NAME)
-    yield folder.root
-
-
-def _has_foreign_datalist(folder: DecathlonFolder) -> bool:
-    return (folder.root / DATALIST_NAME).exists() and folder.properties.get("preparedBy") != PREPARED_BY
-
-
-def _is_root(folder: DecathlonFolder, output: str | os.PathLike) -> bool:
-    return Path(output).resolve() == folder.root.resolve()
-
-
-def datalist_item(case: DecathlonCase) -> dict[str, Any]:
+def datalist_item(case: VolumeCase) -> dict[str, Any]:
     """The case as :func:`write_datalist` takes it."""
     files = {"image": case.image, **({"label": case.label} if case.label else {})}
     return {**files, "patient_id": case.subject, "sha256": case.checksums}
-
-
-PREPARED_BY = "monai_proto"
 
 
 def describe_dataset(
@@ -199,6 +182,21 @@ def declared_label_values(properties: Mapping[str, Any]) -> set[int] | None:
 def name_label_values(values: Iterable[int]) -> dict[str, str]:
     """Names for label values that nobody named: background for 0, ``label 3`` for 3."""
     return {str(value): f"label {value}" if value else "background" for value in sorted({0, *values})}
+
+
+@contextmanager
+def _keep_original(folder: VolumeFolder) -> Iterator[Path]:
+    if _has_foreign_datalist(folder):
+        shutil.copyfile(folder.root / DATALIST_NAME, folder.root / ORIGINAL_DATALIST_NAME)
+    yield folder.root
+
+
+def _has_foreign_datalist(folder: VolumeFolder) -> bool:
+    return (folder.root / DATALIST_NAME).exists() and folder.properties.get("preparedBy") != PREPARED_BY
+
+
+def _is_root(folder: VolumeFolder, output: str | os.PathLike) -> bool:
+    return Path(output).resolve() == folder.root.resolve()
 
 
 def _numbered(names: Sequence[str]) -> dict[str, str]:

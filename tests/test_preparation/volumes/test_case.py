@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from monai_proto.data.nifti import case_name, is_apple_double, is_nifti_name
-from monai_proto.preparation.volumes.case import DecathlonCase, find_decathlon_root, scan_decathlon_folder
+from monai_proto.preparation.decathlon.source import find_decathlon_root, scan_decathlon_folder
+from monai_proto.preparation.volumes.case import VolumeCase
 from monai_proto.preparation.volumes.output import declared_label_values, describe_dataset, name_label_values
 
 
@@ -20,7 +21,7 @@ def _folder(root: Path, *files: str, content: dict[str, Any] | None = None) -> P
     return root
 
 
-def _by_name(root: Path) -> dict[str, DecathlonCase]:
+def _by_name(root: Path) -> dict[str, VolumeCase]:
     cases = scan_decathlon_folder(root).cases
     assert len({case.case for case in cases}) == len(cases)
     return {case.case: case for case in cases}

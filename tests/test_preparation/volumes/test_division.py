@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from monai_proto.preparation.volumes.case import DecathlonCase
+from monai_proto.preparation.volumes.case import VolumeCase
 from monai_proto.preparation.volumes.division import divide_cases
 
 _CASES = st.lists(
@@ -16,12 +16,12 @@ _CASES = st.lists(
 )
 
 
-def _case(index: int, subject: str, labelled: bool = True, listed_in: str | None = None) -> DecathlonCase:
+def _case(index: int, subject: str, labelled: bool = True, listed_in: str | None = None) -> VolumeCase:
     label = f"labelsTr/c{index}.nii.gz" if labelled else None
-    return DecathlonCase(f"c{index}", f"imagesTr/c{index}.nii.gz", label, listed_in, subject)
+    return VolumeCase(f"c{index}", f"imagesTr/c{index}.nii.gz", label, listed_in, subject)
 
 
-def _names(cases: list[DecathlonCase]) -> list[str]:
+def _names(cases: list[VolumeCase]) -> list[str]:
     return [case.case for case in cases]
 
 
