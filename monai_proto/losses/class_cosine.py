@@ -6,6 +6,8 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from monai_proto.networks.tensor_checks import class_indices
+
 __all__ = ["class_cosine_sums", "class_sums"]
 
 # rows that a CPU thread handles at a time, few enough to stay in its caches from one operation to the next; on an
@@ -22,12 +24,13 @@ def class_sums(values: torch.Tensor, labels: torch.Tensor, num_classes: int) -> 
 
     Args:
         values: (N,), floating.
-        labels: class of each value (N,), int64 in 0 .. C-1.
+        labels: class of each value (N,), integers in 0 .. C-1.
         num_classes: C.
 
     Returns:
         (C,), differentiable with respect to the values.
     """
+    labels = labels.long()
     blocks = labels.shape[0] // _ROWS_PER_SUM + 1
     block_of_row = torch.arange(labels.shape[0], device=labels.device) // _ROWS_PER_SUM
     partial_sums = values.new_zeros(blocks * num_classes).index_add(0, block_of_row * num_classes + labels, values)
@@ -45,7 +48,7 @@ def class_cosine_sums(
 
     Args:
         features: rows f (N, D) of any floating type.
-        labels: class of each row (N,), int64; rows with a label outside of 0 .. C-1 take no part.
+        labels: class of each row (N,), integers; rows with a label outside of 0 .. C-1 take no part.
         directions: g (C, D), of any length.
         weights: w (N,); 1 where there are none.
 
@@ -69,8 +72,7 @@ class _ClassCosineSums(Function):
     @staticmethod
     def forward(ctx, features, labels, directions, weights):
         num_classes = directions.shape[0]
-        valid = (labels >= 0) & (labels < num_classes)
-        safe_labels = torch.where(valid, labels, 0)
+        safe_labels, valid = class_indices(labels, num_classes)
         cosines = torch.empty(labels.shape, device=features.device)
         inverse_norms = torch.empty(labels.shape, device=features.device)
         for block in _blocks(features):

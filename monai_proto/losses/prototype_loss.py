@@ -132,7 +132,7 @@ class PrototypeLoss(nn.Module):
         """
         Args:
             output: of the head.
-            labels: classes (B,), int64.
+            labels: classes (B,), integers.
 
         Returns:
             scalar.
@@ -141,7 +141,7 @@ class PrototypeLoss(nn.Module):
             ValueError: when the labels have another shape or lie outside of the classes.
         """
         rows, num_classes = output.logits.shape
-        require_class_labels(labels, num_classes, None, rows, "labels")
+        labels = require_class_labels(labels, num_classes, None, rows, "labels")
         with torch.autocast(output.logits.device.type, enabled=False):
             terms = self._terms(output, labels)
             total = torch.exp(-2 * self.log_sigma) * terms["ce_loss"] + self.log_sigma

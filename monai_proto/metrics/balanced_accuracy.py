@@ -77,7 +77,7 @@ class BalancedAccuracy(ConfusionMatrix):
         labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if scores.ndim != 2:
             raise ValueError(f"y_pred must be class scores (B, {self.num_classes}), got {tuple(scores.shape)}.")
-        require_class_labels(labels, self.num_classes, None, len(scores), "labels")
+        labels = require_class_labels(labels, self.num_classes, None, len(scores), "labels")
         super().update((scores, labels))
 
     def compute(self) -> float:

@@ -40,7 +40,7 @@ def reliability_curve(probabilities: torch.Tensor, labels: torch.Tensor, num_bin
         ValueError: when there is no case, a shape does not fit, rows do not sum to 1, a label is outside of the
             classes, or ``num_bins`` is below 1.
     """
-    require_probabilities(probabilities, labels)
+    labels = require_probabilities(probabilities, labels)
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}.")
     # edges in the type of the probabilities, so that float32 0.2 lies on the edge 0.2 and not above it

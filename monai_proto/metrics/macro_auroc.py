@@ -25,7 +25,7 @@ def class_aurocs(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Ten
         ValueError: when there is no case, a shape does not fit, rows do not sum to 1, or a label is outside of the
             classes.
     """
-    require_probabilities(probabilities, labels)
+    labels = require_probabilities(probabilities, labels)
     areas = torch.full((probabilities.shape[1],), torch.nan, dtype=torch.float64)
     for c in range(probabilities.shape[1]):
         own = (labels == c).long()

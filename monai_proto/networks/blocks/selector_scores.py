@@ -32,7 +32,7 @@ def selector_scores(
     Args:
         selectors: C modules :class:`FeatureSelector`.
         features: rows (N, D); detached.
-        labels: class of each row (N,), int64; rows with a label outside of 0 .. C-1 score 0.
+        labels: class of each row (N,), integers; rows with a label outside of 0 .. C-1 score 0.
         training: batch statistics or running ones; by default as the selectors' own mode says.
 
     Returns:
