@@ -23,7 +23,8 @@ def mean_recall(matrix: torch.Tensor) -> float:
 
 def balanced_accuracy(predictions: torch.Tensor, labels: torch.Tensor, num_classes: int) -> float:
     """
-    Mean recall over the classes that are among the labels.
+    Mean recall over the classes that are among the labels, as scikit-learn's ``balanced_accuracy_score``. A class that
+    is answered but has no case is recall 0 to torchmetrics' ``multiclass_accuracy(average="macro")``.
 
     Args:
         predictions: answers (N,).

@@ -36,9 +36,9 @@ def class_aurocs(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Ten
 
 def macro_auroc(probabilities: torch.Tensor, labels: torch.Tensor) -> float:
     """
-    Mean of :func:`class_aurocs` over the classes that are among the labels; ``compute_roc_auc(average="macro")`` gives
-    NaN as soon as one class is missing. ``ignite.metrics.EpochMetric(macro_auroc, check_compute_fn=False)`` makes it a
-    metric of an engine.
+    Mean of :func:`class_aurocs` over the classes that are among the labels. Where one is missing,
+    ``compute_roc_auc(average="macro")`` gives NaN and torchmetrics' ``multiclass_auroc`` counts it as 0.
+    ``ignite.metrics.EpochMetric(macro_auroc, check_compute_fn=False)`` makes it a metric of an engine.
 
     Args:
         probabilities: of the classes (N, C), rows with sum 1.
