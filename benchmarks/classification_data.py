@@ -46,7 +46,7 @@ class LesionImages:
         classes: names.
         train_images, test_images: (N, 3, H, W), uint8.
         train_labels, test_labels: (N,), int64.
-        train_ids, test_ids: image ids.
+        train_ids: image ids.
     """
 
     classes: list[str]
@@ -55,7 +55,6 @@ class LesionImages:
     train_ids: list[str]
     test_images: torch.Tensor
     test_labels: torch.Tensor
-    test_ids: list[str]
 
 
 def load_lesion_images(cache: Path) -> LesionImages:
@@ -83,8 +82,8 @@ def load_lesion_images(cache: Path) -> LesionImages:
     for part in ("train", "test"):
         chosen = [i for i, row in enumerate(rows) if row["split"] == part]
         parts[f"{part}_images"], parts[f"{part}_labels"] = images[chosen], labels[chosen]
-        parts[f"{part}_ids"] = [rows[i]["image_id"] for i in chosen]
-    return LesionImages(classes, **parts)
+    train_ids = [row["image_id"] for row in rows if row["split"] == "train"]
+    return LesionImages(classes, train_ids=train_ids, **parts)
 
 
 class Trunk(nn.Sequential):

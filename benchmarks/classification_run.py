@@ -25,6 +25,7 @@ from benchmarks.classification_methods import METHODS
 from monai_proto.engines import ClassificationTrainer, EmbeddedBatches
 from monai_proto.handlers import PrototypePushHandler, PrototypeStageHandler
 from monai_proto.metrics import (
+    area_under_generalized_risk_coverage,
     area_under_risk_coverage,
     occlusion_drops,
     selective_balanced_accuracy,
@@ -188,6 +189,7 @@ def _figures(network: nn.Module, images: LesionImages, cache: Path) -> dict[str,
         "macro_auroc": summary.macro_auroc,
         "ece": summary.expected_calibration_error,
         "aurc": area_under_risk_coverage(unsure, answers != labels),
+        "augrc": area_under_generalized_risk_coverage(unsure, answers != labels),
         "aurc_entropy": area_under_risk_coverage(entropy, answers != labels),
         "balanced_accuracy_at_80": selective.value,
         "classes_lost_at_80": len(selective.vanished_classes),

@@ -33,6 +33,7 @@ _FIGURES = (
     "macro_auroc",
     "ece",
     "aurc",
+    "augrc",
     "aurc_entropy",
     "balanced_accuracy_at_80",
     "agreement",

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from monai.transforms.utils_morphological_ops import dilate
 
+from monai_proto.networks.precision import in_float32
+
 __all__ = [
     "class_feature_means",
     "embedding_distances",
@@ -18,6 +20,7 @@ __all__ = [
 ]
 
 
+@in_float32
 def class_feature_means(
     features: torch.Tensor, labels: torch.Tensor, num_classes: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,8 +38,8 @@ def class_feature_means(
     Returns:
         means (C, D), float32, not of unit length, zero for a class without voxels; voxels of each class (C,), int64.
     """
-    # sums over a large volume lose digits in half precision
-    unit = F.normalize(features.float(), dim=0).flatten(1)
+    # in float32: sums over a large volume lose digits in half precision
+    unit = F.normalize(features, dim=0).flatten(1)
     means, counts = unit.new_zeros(num_classes, len(features)), labels.new_zeros(num_classes, dtype=torch.long)
     for index in range(num_classes):
         of_class = labels == index
@@ -46,6 +49,7 @@ def class_feature_means(
     return means, counts
 
 
+@in_float32
 def prototype_distances(means: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
     """
     Mean over a class's voxels of ``1 - cos(feature, prototype of the class)``.
@@ -62,6 +66,7 @@ def prototype_distances(means: torch.Tensor, prototypes: torch.Tensor) -> torch.
     return 1 - (means * F.normalize(prototypes.to(means), dim=1)).sum(1)
 
 
+@in_float32
 def relative_prototype_distances(means: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
     """
     :func:`prototype_distances` less the distance of the study's background to the same prototypes:
@@ -110,6 +115,7 @@ def foreground_entropy(logits: torch.Tensor, margin: int = 4) -> torch.Tensor:
     return ((entropy * region).sum() / region.sum()).clamp(0, 1)
 
 
+@in_float32
 def embedding_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """
     Distances between studies: the mean of ``1 - cos`` over the classes that either of the two has.

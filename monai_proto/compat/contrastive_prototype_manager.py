@@ -167,8 +167,7 @@ class ContrastivePrototypeManager(nn.Module):
                 f"got {tuple(classes.shape)}."
             )
         rows = classes.reshape(-1)
-        require_class_labels(rows, self.bank.num_classes, self.bank.ignore_index, rows.shape[0], name)
-        return rows
+        return require_class_labels(rows, self.bank.num_classes, self.bank.ignore_index, rows.shape[0], name)
 
     def _predicted_classes(self, features: torch.Tensor, predictions: torch.Tensor) -> torch.Tensor:
         if not predictions.is_floating_point():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Algorithm", "write_segmentation"]
 
+_SERIES_NUMBER = 300  # of the new series
+
 # what highdicom copies from the sources and a careless de-identification leaves out; empty is allowed (type 2)
 _MAY_BE_EMPTY = [
     "PatientID",
@@ -61,7 +63,6 @@ def write_segmentation(
     series: DicomSeries,
     segments: Sequence[Segment],
     algorithm: Algorithm,
-    series_number: int = 300,
 ) -> Path:
     """
     Write a binary SEG; the file appears whole or not at all.
@@ -72,7 +73,6 @@ def write_segmentation(
         series: the source images.
         segments: the classes; segment numbers are 1, 2, ... in this order, whether a class occurs or not.
         algorithm: what made it.
-        series_number: SeriesNumber of the new series.
 
     Raises:
         ValueError: when ``label`` has another shape than the series, or a value that no segment has.
@@ -92,7 +92,7 @@ def write_segmentation(
             segmentation_type=seg.SegmentationTypeValues.BINARY,
             segment_descriptions=_descriptions(segments, algorithm),
             series_instance_uid=uid(),
-            series_number=series_number,
+            series_number=_SERIES_NUMBER,
             sop_instance_uid=uid(),
             instance_number=1,
             manufacturer="monai_proto",

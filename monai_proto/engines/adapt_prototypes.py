@@ -66,7 +66,7 @@ def adapt_prototypes(
     farthest = torch.full((bank.num_classes,), -torch.inf, device=device)
     candidates = torch.zeros(bank.num_classes, bank.embedding_dim, device=device)
     for patches, labels, _ in embedded_batches:
-        require_class_labels(labels, bank.num_classes, None, len(patches), "labels")
+        labels = require_class_labels(labels, bank.num_classes, None, len(patches), "labels")
         require_finite(patches, "patch embeddings")
         patches, labels = patches.to(device).float(), labels.to(device)
         nearest, slots = _nearest_own(bank, patches, labels)

@@ -144,7 +144,7 @@ class _NearestPatches:
 
     def look_at(self, patches: torch.Tensor, labels: torch.Tensor, image_ids: list[str], budget: int | None) -> bool:
         """Compare the patches of a batch with the prototypes of their class; false when some were left out."""
-        self._check(patches, labels, image_ids)
+        labels = self._checked_labels(patches, labels, image_ids)
         if budget is not None:
             keep = self._within_budget(labels.cpu(), patches.shape[1], budget)
         else:
@@ -175,13 +175,14 @@ class _NearestPatches:
         self.image_ids = [[decode_image_id(i) for i in row] for row in ids]
         self.counts = idist.all_reduce(self.counts.to(self.distances.device)).cpu()
 
-    def _check(self, patches: torch.Tensor, labels: torch.Tensor, image_ids: list[str]) -> None:
+    def _checked_labels(self, patches: torch.Tensor, labels: torch.Tensor, image_ids: list[str]) -> torch.Tensor:
+        """The labels as int64."""
         dim = self.bank.embedding_dim
         if patches.ndim != 3 or patches.shape[2] != dim or patches.shape[1] == 0:
             raise ValueError(f"patch embeddings must have shape (B, P, {dim}), got {tuple(patches.shape)}.")
-        require_class_labels(labels, self.bank.num_classes, None, len(patches), "labels")
         if len(image_ids) != len(patches):
             raise ValueError(f"there must be one image id for each of {len(patches)} images, got {len(image_ids)}.")
+        return require_class_labels(labels, self.bank.num_classes, None, len(patches), "labels")
 
     def _within_budget(self, labels: torch.Tensor, num_patches: int, budget: int) -> torch.Tensor:
         """Patches of every image (B,) that its class still takes, the images in their order."""

@@ -13,13 +13,14 @@ __all__ = ["EpochSeedHandler"]
 
 class EpochSeedHandler:
     """
-    At the start of every epoch seeds Python, NumPy, PyTorch and MONAI's randomizable transforms with
-    ``seed + epoch`` (and the rank), and tells the sampler the epoch.
+    At the start of every epoch seeds Python, NumPy, PyTorch and MONAI's randomizable transforms with a hash of seed,
+    epoch and rank, and tells the sampler the epoch. With ``seed + epoch`` the second epoch of one run would be the
+    first of the run with the next seed.
 
     No random state has to be saved then: a checkpoint of the end of an epoch resumes exactly.
 
     Args:
-        seed: seed of the run.
+        seed: seed of the run, modulo 2 ** 32 as MONAI's ``set_determinism`` takes it.
         data_loader: its data set's transforms are seeded, and its (batch) sampler's ``set_epoch`` is called.
         transforms: further objects with randomizable parts, such as the trainer's copy-paste.
         rank: of this process, so that ranks augment differently.
@@ -40,7 +41,8 @@ class EpochSeedHandler:
 
     def __call__(self, engine: Engine) -> None:
         epoch = engine.state.epoch - 1
-        seed = hash((self.seed, epoch, self.rank)) % 2**31
+        # Python's hash of -1 is that of -2
+        seed = hash((self.seed % 2**32, epoch, self.rank)) % 2**31
         manual_seed(seed)
         set_rnd([self.data_loader.dataset, self.transforms], seed)
         for sampler in (self.data_loader.batch_sampler, self.data_loader.sampler):

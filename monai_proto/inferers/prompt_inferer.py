@@ -14,7 +14,8 @@ __all__ = ["PromptInferer"]
 
 class PromptInferer(Inferer):
     """
-    For MONAI's evaluators, with ``PrepareBatchExtraInput({"boxes": "prompt_boxes"})`` as their ``prepare_batch``.
+    For MONAI's evaluators, with :class:`PreparePromptBatch` as their ``prepare_batch``: an image may have boxes, points
+    with labels, or both.
 
     Args:
         prefix_cache: of the network's prefix; without, the whole encoder runs.

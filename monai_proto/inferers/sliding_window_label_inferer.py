@@ -15,6 +15,7 @@ from torch.nn import functional as F
 __all__ = ["SlidingWindowLabelInferer"]
 
 _MODES = ("constant", "gaussian")
+_SIGMA_SCALE = 0.125  # of the Gaussian, as a share of the window's size: MONAI's default
 
 
 class SlidingWindowLabelInferer(Inferer):
@@ -27,12 +28,10 @@ class SlidingWindowLabelInferer(Inferer):
     of scores in place of 3.8 GB. The axis is the one along which windows are shortest beside the volume.
 
     Args:
-        roi_size: size of a window in voxels; a volume that is smaller is padded.
+        roi_size: size of a window in voxels; a volume that is smaller is padded with zeros.
         sw_batch_size: windows in one call of the network.
         overlap: share of a window that it has in common with the next, 0 <= overlap < 1; one for all axes or one each.
         mode: weight of a window's voxels, ``"constant"`` or ``"gaussian"`` (less towards the window's border).
-        sigma_scale: standard deviation of the Gaussian, as a share of the window's size.
-        cval: value of the padding.
         sw_device: where the network is; None for the device of the images.
         device: where the scores are added up; None for the device of the images. With ``"cpu"`` the GPU holds a batch
             of windows only, besides the image.
@@ -52,8 +51,6 @@ class SlidingWindowLabelInferer(Inferer):
         sw_batch_size: int = 4,
         overlap: float | Sequence[float] = 0.25,
         mode: str = "constant",
-        sigma_scale: float = 0.125,
-        cval: float = 0.0,
         sw_device: torch.device | str | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -70,8 +67,6 @@ class SlidingWindowLabelInferer(Inferer):
         if not all(0 <= share < 1 for share in self.overlap):
             raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}.")
         self.mode = mode
-        self.sigma_scale = sigma_scale
-        self.cval = cval
         self.sw_device = sw_device
         self.device = device
 
@@ -111,7 +106,7 @@ class SlidingWindowLabelInferer(Inferer):
         stitcher = _LabelStitcher(image.shape[1:], self.roi_size, self.device or image.device)
         windows = sorted(self._windows(image.shape[1:]), key=lambda window: window[stitcher.axis].start)
         window_device = self.sw_device or image.device
-        weight = compute_importance_map(self.roi_size, self.mode, self.sigma_scale, window_device, torch.float32)
+        weight = compute_importance_map(self.roi_size, self.mode, _SIGMA_SCALE, window_device, torch.float32)
         for first in range(0, len(windows), self.sw_batch_size):
             batch = windows[first : first + self.sw_batch_size]
             patches = torch.stack([image[(slice(None), *window)] for window in batch]).to(window_device)
@@ -126,7 +121,7 @@ class SlidingWindowLabelInferer(Inferer):
         padding: list[int] = []
         for start, roi, size in reversed(list(zip(before, self.roi_size, image.shape[1:], strict=True))):
             padding += [start, max(roi - size, 0) - start]
-        return F.pad(image, padding, value=self.cval) if any(padding) else image
+        return F.pad(image, padding) if any(padding) else image
 
     def _windows(self, sizes: Sequence[int]) -> list[tuple[slice, ...]]:
         """The same windows as MONAI's."""

@@ -9,7 +9,7 @@ from monai_proto.losses.class_cosine import class_cosine_sums, class_sums
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 from monai_proto.networks.blocks.feature_selector import FeatureSelector
 from monai_proto.networks.blocks.selector_scores import selector_scores
-from monai_proto.networks.tensor_checks import require_class_labels, require_finite, require_rows
+from monai_proto.networks.tensor_checks import class_indices, require_class_labels, require_finite, require_rows
 
 __all__ = ["MemoryBankContrastiveLoss", "memory_bank_contrastive_loss"]
 
@@ -33,7 +33,7 @@ def memory_bank_contrastive_loss(
 
     Args:
         features: rows (N, D) of any floating type.
-        labels: class of each row (N,), int64; rows with a label outside of 0 .. C-1 take no part.
+        labels: class of each row (N,), integers; rows with a label outside of 0 .. C-1 take no part.
         class_means: mean (weighted) unit row of each class (C, D), see ``ClassMemoryBank.class_means``.
         bank_counts: rows that the bank holds of each class (C,). A class takes part with more than one of them and
             more than one feature row; the divisor stays C when a class is skipped.
@@ -43,8 +43,7 @@ def memory_bank_contrastive_loss(
         scalar, float32.
     """
     num_classes = class_means.shape[0]
-    in_class = (labels >= 0) & (labels < num_classes)
-    safe_labels = torch.where(in_class, labels, 0)
+    safe_labels, in_class = class_indices(labels, num_classes)
     counts = class_sums(in_class.float(), safe_labels, num_classes)
     if feature_weights is None:
         total_weights = counts
@@ -125,7 +124,7 @@ class MemoryBankContrastiveLoss(nn.Module):
         """
         if bank.num_classes != self.num_classes:
             raise ValueError(f"bank must have {self.num_classes} classes, got {bank.num_classes}.")
-        self._check(features, labels, bank.feature_dim)
+        labels = self._checked(features, labels, bank.feature_dim)
         row_weights, feature_weights = None, None
         if self.use_learned_selector:
             feature_weights = selector_scores(self.feature_selectors, features, labels)
@@ -153,13 +152,14 @@ class MemoryBankContrastiveLoss(nn.Module):
         """
         if not self.use_learned_selector:
             raise ValueError("score needs use_learned_selector=True.")
-        self._check(features, labels, self.feature_selectors[0][0].in_features)
+        labels = self._checked(features, labels, self.feature_selectors[0][0].in_features)
         return selector_scores(self.feature_selectors, features, labels, training=False)
 
-    def _check(self, features: torch.Tensor, labels: torch.Tensor, feature_dim: int) -> None:
+    def _checked(self, features: torch.Tensor, labels: torch.Tensor, feature_dim: int) -> torch.Tensor:
+        """The labels as int64."""
         require_rows(features, feature_dim, "features")
-        require_class_labels(labels, self.num_classes, self.ignore_index, rows=features.shape[0], name="labels")
         require_finite(features, "features")
+        return require_class_labels(labels, self.num_classes, self.ignore_index, features.shape[0], "labels")
 
     def _memory_weights(self, bank: ClassMemoryBank) -> torch.Tensor:
         """Weights of the bank's rows (C, K), of mean 1 over the rows of each class."""

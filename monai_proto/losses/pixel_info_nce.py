@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from monai_proto.networks.precision import in_float32
 from monai_proto.networks.tensor_checks import require_rows
 
 __all__ = ["PixelInfoNCELoss", "pixel_info_nce"]
 
 
+@in_float32
 def pixel_info_nce(
     anchors: torch.Tensor,
     positives: torch.Tensor,
@@ -37,16 +39,15 @@ def pixel_info_nce(
     Returns:
         scalar, float32.
     """
-    with torch.autocast(anchors.device.type, enabled=False):
-        anchors, positives, negatives = (F.normalize(rows.float(), dim=1) for rows in (anchors, positives, negatives))
-        positive_logits = (anchors * positives).sum(dim=1, keepdim=True) / temperature
-        negative_logits = anchors @ negatives.T / temperature
-        if negative_mask is not None:
-            negative_logits = negative_logits.masked_fill(~negative_mask, -torch.inf)
-        losses = torch.cat([positive_logits, negative_logits], dim=1).logsumexp(dim=1) - positive_logits.squeeze(1)
-        if anchor_mask is None:
-            return losses.sum() / max(len(losses), 1)
-        return torch.where(anchor_mask, losses, 0.0).sum() / anchor_mask.sum().clamp(min=1)
+    anchors, positives, negatives = (F.normalize(rows, dim=1) for rows in (anchors, positives, negatives))
+    positive_logits = (anchors * positives).sum(dim=1, keepdim=True) / temperature
+    negative_logits = anchors @ negatives.T / temperature
+    if negative_mask is not None:
+        negative_logits = negative_logits.masked_fill(~negative_mask, -torch.inf)
+    losses = torch.cat([positive_logits, negative_logits], dim=1).logsumexp(dim=1) - positive_logits.squeeze(1)
+    if anchor_mask is None:
+        return losses.sum() / max(len(losses), 1)
+    return torch.where(anchor_mask, losses, 0.0).sum() / anchor_mask.sum().clamp(min=1)
 
 
 class PixelInfoNCELoss(nn.Module):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from monai_proto.networks.precision import in_float32
+
 __all__ = ["diversity_loss", "prototype_contrastive_loss"]
 
 
+@in_float32
 def diversity_loss(prototypes: torch.Tensor, prototype_labels: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
     """
     Likeness within a class: ``mean relu(cos(p_i, p_j) - threshold)`` over pairs of the same class.
@@ -24,6 +27,7 @@ def diversity_loss(prototypes: torch.Tensor, prototype_labels: torch.Tensor, thr
     return _mean((cosines - threshold).relu(), first == second)
 
 
+@in_float32
 def prototype_contrastive_loss(prototypes: torch.Tensor, prototype_labels: torch.Tensor) -> torch.Tensor:
     """
     Likeness between classes: mean cosine over pairs of *different* classes. Pairs of one class are left alone: how
@@ -42,7 +46,7 @@ def prototype_contrastive_loss(prototypes: torch.Tensor, prototype_labels: torch
 
 def _pairs(prototypes: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Cosine and the two classes of every unordered pair."""
-    unit = F.normalize(prototypes.float(), dim=-1)
+    unit = F.normalize(prototypes, dim=-1)
     i, j = torch.triu_indices(len(unit), len(unit), offset=1, device=unit.device)
     return (unit @ unit.T)[i, j], labels[i], labels[j]
 

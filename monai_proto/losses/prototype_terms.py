@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from monai_proto.losses.class_cosine import class_cosine_sums
+from monai_proto.networks.precision import in_float32
+from monai_proto.networks.tensor_checks import class_indices
 
 __all__ = ["inter_class_separation_loss", "intra_class_compactness_loss"]
 
@@ -18,21 +20,22 @@ def intra_class_compactness_loss(
 
     Args:
         features: rows f (N, D) of any floating type.
-        labels: class of each row (N,), int64; rows with a label outside of 0 .. C-1 take no part.
+        labels: class of each row (N,), integers; rows with a label outside of 0 .. C-1 take no part.
         class_means: means (C, D), of any length, see ``ClassMemoryBank.class_means``.
         bank_counts: rows that the bank holds of each class (C,); rows of a class that it has none of take no part.
 
     Returns:
-        scalar in 0 .. 2; 0 when no row takes part.
+        scalar in 0 .. 2, float32; 0 when no row takes part.
     """
     num_classes = class_means.shape[0]
-    in_class = (labels >= 0) & (labels < num_classes)
-    takes_part = (in_class & (bank_counts > 0)[torch.where(in_class, labels, 0)]).float()
+    safe_labels, in_class = class_indices(labels, num_classes)
+    takes_part = (in_class & (bank_counts > 0)[safe_labels]).float()
     sums = class_cosine_sums(features, labels, F.normalize(class_means, dim=-1))
     rows = takes_part.sum()
     return (rows - torch.where(bank_counts > 0, sums, 0.0).sum()) / rows.clamp(min=1)
 
 
+@in_float32
 def inter_class_separation_loss(class_means: torch.Tensor, bank_counts: torch.Tensor) -> torch.Tensor:
     """
     Mean positive cosine between the bank means of different classes.
@@ -42,7 +45,7 @@ def inter_class_separation_loss(class_means: torch.Tensor, bank_counts: torch.Te
         bank_counts: rows that the bank holds of each class (C,); classes without rows take no part.
 
     Returns:
-        scalar in 0 .. 1; 0 with fewer than two classes in the bank.
+        scalar in 0 .. 1, float32; 0 with fewer than two classes in the bank.
     """
     unit = F.normalize(class_means, dim=-1)
     present = bank_counts > 0

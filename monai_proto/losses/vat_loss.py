@@ -31,15 +31,14 @@ class VATLoss(nn.Module):
 
     Miyato et al., "Virtual Adversarial Training", TPAMI 2019, as SS-Net (Wu et al., MICCAI 2022, eq. 1-2) uses it: a
     random direction is scaled to length ``xi``, the gradient of the distance with respect to it gives the adversarial
-    direction, and the loss is the distance at length ``epsilon`` along it. The gradient that finds the direction is
-    taken with respect to the input alone: parameter gradients are neither computed nor wiped. Running batch
-    statistics are left as they are.
+    direction, and the loss is the distance at length ``epsilon`` along it, without the background
+    channel. The gradient that finds the direction is taken with respect to the input alone: parameter gradients are
+    neither computed nor wiped. Running batch statistics are left as they are.
 
     Args:
         xi: length of the random step (L2 norm over one image, in units of the image).
         epsilon: length of the adversarial step.
         iterations: power iterations.
-        include_background: whether the background channel counts in the Dice distance; SS-Net's does not.
 
     Raises:
         ValueError: when a length is not positive or there is no iteration.
@@ -50,9 +49,7 @@ class VATLoss(nn.Module):
         loss = vat(lambda x: network(x), images)
     """
 
-    def __init__(
-        self, xi: float = 10.0, epsilon: float = 10.0, iterations: int = 1, include_background: bool = False
-    ) -> None:
+    def __init__(self, xi: float = 10.0, epsilon: float = 10.0, iterations: int = 1) -> None:
         super().__init__()
         for name, value in (("xi", xi), ("epsilon", epsilon), ("iterations", iterations)):
             if value <= 0:
@@ -60,7 +57,7 @@ class VATLoss(nn.Module):
         self.xi = xi
         self.epsilon = epsilon
         self.iterations = iterations
-        self.distance = DiceLoss(include_background=include_background, batch=True, smooth_nr=1e-8, smooth_dr=1e-8)
+        self.distance = DiceLoss(include_background=False, batch=True, smooth_nr=1e-8, smooth_dr=1e-8)
 
     def forward(
         self, network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, logits: torch.Tensor | None = None

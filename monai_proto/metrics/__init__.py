@@ -6,7 +6,11 @@ from monai_proto.metrics.classification_summary import ClassificationSummary, su
 from monai_proto.metrics.confusion_matrix import confusion_matrix
 from monai_proto.metrics.macro_auroc import class_aurocs, macro_auroc
 from monai_proto.metrics.occlusion import hide_patches, occlusion_drops, shifted_region, strongest_patches
-from monai_proto.metrics.risk_coverage import area_under_risk_coverage, risk_coverage_curve
+from monai_proto.metrics.risk_coverage import (
+    area_under_generalized_risk_coverage,
+    area_under_risk_coverage,
+    risk_coverage_curve,
+)
 from monai_proto.metrics.selective_balanced_accuracy import SelectiveBalancedAccuracy, selective_balanced_accuracy
 from monai_proto.moved_names import moved_names
 
@@ -15,6 +19,7 @@ __all__ = [
     "ClassificationSummary",
     "ReliabilityCurve",
     "SelectiveBalancedAccuracy",
+    "area_under_generalized_risk_coverage",
     "area_under_risk_coverage",
     "balanced_accuracy",
     "class_aurocs",

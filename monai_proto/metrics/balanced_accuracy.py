@@ -23,7 +23,8 @@ def mean_recall(matrix: torch.Tensor) -> float:
 
 def balanced_accuracy(predictions: torch.Tensor, labels: torch.Tensor, num_classes: int) -> float:
     """
-    Mean recall over the classes that are among the labels.
+    Mean recall over the classes that are among the labels, as scikit-learn's ``balanced_accuracy_score``. A class that
+    is answered but has no case is recall 0 to torchmetrics' ``multiclass_accuracy(average="macro")``.
 
     Args:
         predictions: answers (N,).
@@ -77,7 +78,7 @@ class BalancedAccuracy(ConfusionMatrix):
         labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if scores.ndim != 2:
             raise ValueError(f"y_pred must be class scores (B, {self.num_classes}), got {tuple(scores.shape)}.")
-        require_class_labels(labels, self.num_classes, None, len(scores), "labels")
+        labels = require_class_labels(labels, self.num_classes, None, len(scores), "labels")
         super().update((scores, labels))
 
     def compute(self) -> float:

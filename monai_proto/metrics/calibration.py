@@ -1,4 +1,11 @@
-"""How well the probability of the answer tells how often the answer is right."""
+"""
+How well the probability of the answer tells how often the answer is right.
+
+MONAI has calibration from 1.6 on, for segmentation: ``CalibrationErrorMetric`` bins the probability of every class
+against the one-hot label in each image and takes the mean over images and classes, so that the many small
+probabilities of the other classes count, too. Its ``calibration_binning``, given the confidence and whether the answer
+is right, makes these bins, in float32 (a test compares the two); MONAI 1.5 does not have it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +47,7 @@ def reliability_curve(probabilities: torch.Tensor, labels: torch.Tensor, num_bin
         ValueError: when there is no case, a shape does not fit, rows do not sum to 1, a label is outside of the
             classes, or ``num_bins`` is below 1.
     """
-    require_probabilities(probabilities, labels)
+    labels = require_probabilities(probabilities, labels)
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}.")
     # edges in the type of the probabilities, so that float32 0.2 lies on the edge 0.2 and not above it
@@ -59,8 +66,8 @@ def expected_calibration_error(probabilities: torch.Tensor, labels: torch.Tensor
     ECE: mean over the cases of the gap between confidence and accuracy of their bin, see :func:`reliability_curve`.
 
     Equal to torchmetrics' ``multiclass_calibration_error(norm="l1")`` but for confidences on an edge, which are counted
-    in the lower bin here, as in the paper. ``ignite.metrics.EpochMetric(expected_calibration_error)`` makes it a metric
-    of an engine.
+    in the lower bin here, as in the paper; torchmetrics keeps the bins to itself, and the report draws them.
+    ``ignite.metrics.EpochMetric(expected_calibration_error)`` makes it a metric of an engine.
 
     Args:
         probabilities: of the classes (N, C), rows with sum 1.

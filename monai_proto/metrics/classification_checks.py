@@ -24,8 +24,11 @@ def require_answers(predictions: torch.Tensor, labels: torch.Tensor, num_classes
     require_class_labels(labels, num_classes, None, len(predictions), "labels")
 
 
-def require_probabilities(probabilities: torch.Tensor, labels: torch.Tensor) -> None:
+def require_probabilities(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
+    Returns:
+        the labels as int64.
+
     Raises:
         ValueError: when there is no case, probabilities (N, C) are not between 0 and 1 with sum 1, or labels are not
             integers (N,) in 0 .. C - 1.
@@ -43,7 +46,7 @@ def require_probabilities(probabilities: torch.Tensor, labels: torch.Tensor) -> 
     worst = int((sums - 1).abs().argmax())
     if abs(float(sums[worst]) - 1) > _SUM_TOLERANCE:
         raise ValueError(f"probabilities must sum to 1 in each row, got {float(sums[worst]):.6g} in row {worst}.")
-    require_class_labels(labels, probabilities.shape[1], None, len(probabilities), "labels")
+    return require_class_labels(labels, probabilities.shape[1], None, len(probabilities), "labels")
 
 
 def require_case_values(values: torch.Tensor, cases: int | None, name: str) -> None:

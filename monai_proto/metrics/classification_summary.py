@@ -42,7 +42,7 @@ def summarize_classification(probabilities: torch.Tensor, labels: torch.Tensor) 
         ValueError: when there is no case, a shape does not fit, rows do not sum to 1, or a label is outside of the
             classes.
     """
-    require_probabilities(probabilities, labels)
+    labels = require_probabilities(probabilities, labels)
     matrix = confusion_matrix(probabilities.argmax(1), labels, probabilities.shape[1])
     several = int((matrix.sum(1) > 0).sum()) > 1
     return ClassificationSummary(

@@ -14,7 +14,7 @@ def confusion_matrix(
 ) -> torch.Tensor:
     """
     The counts of ``ignite.metrics.ConfusionMatrix``, which synchronises processes and leaves labels outside of the
-    classes out without a word, for tensors at hand.
+    classes out without a word, for tensors at hand and with weights, which torchmetrics has none of either.
 
     Args:
         predictions: answers (N,).

@@ -25,7 +25,7 @@ def class_aurocs(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Ten
         ValueError: when there is no case, a shape does not fit, rows do not sum to 1, or a label is outside of the
             classes.
     """
-    require_probabilities(probabilities, labels)
+    labels = require_probabilities(probabilities, labels)
     areas = torch.full((probabilities.shape[1],), torch.nan, dtype=torch.float64)
     for c in range(probabilities.shape[1]):
         own = (labels == c).long()
@@ -36,9 +36,9 @@ def class_aurocs(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Ten
 
 def macro_auroc(probabilities: torch.Tensor, labels: torch.Tensor) -> float:
     """
-    Mean of :func:`class_aurocs` over the classes that are among the labels; ``compute_roc_auc(average="macro")`` gives
-    NaN as soon as one class is missing. ``ignite.metrics.EpochMetric(macro_auroc, check_compute_fn=False)`` makes it a
-    metric of an engine.
+    Mean of :func:`class_aurocs` over the classes that are among the labels. Where one is missing,
+    ``compute_roc_auc(average="macro")`` gives NaN and torchmetrics' ``multiclass_auroc`` counts it as 0.
+    ``ignite.metrics.EpochMetric(macro_auroc, check_compute_fn=False)`` makes it a metric of an engine.
 
     Args:
         probabilities: of the classes (N, C), rows with sum 1.

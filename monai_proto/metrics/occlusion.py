@@ -1,4 +1,9 @@
-"""Whether what an explanation points at is what the answer rests on: hide it, and see what happens to the logit."""
+"""
+Whether what an explanation points at is what the answer rests on: hide it, and see what happens to the logit.
+
+MONAI's ``OcclusionSensitivity`` makes an explanation, by a patch that slides over the image; this measures one that is
+there, with the same region elsewhere as control.
+"""
 
 from __future__ import annotations
 

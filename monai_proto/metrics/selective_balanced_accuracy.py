@@ -33,7 +33,8 @@ def selective_balanced_accuracy(
     predictions: torch.Tensor, labels: torch.Tensor, uncertainty: torch.Tensor, num_classes: int, coverage: float = 0.8
 ) -> SelectiveBalancedAccuracy:
     """
-    Balanced accuracy of the surest ``round(coverage * N)`` cases, at least one.
+    Balanced accuracy of the surest ``round(coverage * N)`` cases, at least one. TorchUncertainty's ``RiskAtxCov`` is
+    the plain error rate there, and takes ties in the order of a sort.
 
     Where the threshold falls among cases of equal uncertainty, each of them counts in part, the same for all: the
     result does not depend on the order of the cases.

@@ -1,10 +1,14 @@
-"""Checks of tensors that blocks and losses share: shapes at once, values without waiting for an accelerator."""
+"""
+Checks and forms of tensors that blocks and losses share: shapes at once, values without waiting for an accelerator.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
-__all__ = ["require_class_labels", "require_finite", "require_rows"]
+__all__ = ["class_indices", "require_class_labels", "require_finite", "require_rows"]
 
 
 def require_rows(features: torch.Tensor, feature_dim: int, name: str) -> None:
@@ -20,8 +24,13 @@ def require_rows(features: torch.Tensor, feature_dim: int, name: str) -> None:
 
 def require_class_labels(
     labels: torch.Tensor, num_classes: int, ignore_index: int | None, rows: int, name: str
-) -> None:
+) -> torch.Tensor:
     """
+    Labels as they are computed with. Narrow and unsigned types neither index nor compare with C and -1 as numbers do.
+
+    Returns:
+        int64 (``rows``,).
+
     Raises:
         ValueError: when ``labels`` is not integer of shape (``rows``,), or holds a value that is neither in
             0 .. ``num_classes`` - 1 nor ``ignore_index`` (None: there is no such label).
@@ -30,8 +39,9 @@ def require_class_labels(
         raise ValueError(f"{name} must have shape ({rows},), one for each row, got {tuple(labels.shape)}.")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"{name} must be integers, got {labels.dtype}.")
+    labels = labels.long()
     if rows == 0:
-        return
+        return labels
     # two reductions over N integers; an ignored label may lie on either side of the range
     in_range = labels if ignore_index is None else torch.where(labels == ignore_index, 0, labels)
     allowed = f"0 .. {num_classes - 1}" + ("" if ignore_index is None else f" or the ignored label {ignore_index}")
@@ -41,6 +51,23 @@ def require_class_labels(
         lambda: f"{name} must be in {allowed}, got values from {int(lowest)} to {int(highest)}.",
         f"{name} must be in {allowed}.",
     )
+    return labels
+
+
+def class_indices(labels: torch.Tensor, num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Labels of any integer type, some of them outside of the classes, as indices.
+
+    Args:
+        labels: (N,).
+        num_classes: C.
+
+    Returns:
+        int64 (N,) in 0 .. C-1, 0 where the label is outside; bool (N,), which labels are inside.
+    """
+    labels = labels.long()
+    in_class = (labels >= 0) & (labels < num_classes)
+    return torch.where(in_class, labels, 0), in_class
 
 
 def require_finite(values: torch.Tensor, name: str) -> None:
@@ -59,7 +86,7 @@ def require_finite(values: torch.Tensor, name: str) -> None:
         torch._assert_async(finite, f"{name} must be finite.")
 
 
-def _require(condition: torch.Tensor, describe, message: str) -> None:
+def _require(condition: torch.Tensor, describe: Callable[[], str], message: str) -> None:
     """Raise at once on the CPU; on an accelerator assert there, so that the host need not wait for the answer."""
     if condition.device.type == "cpu":
         if not condition:

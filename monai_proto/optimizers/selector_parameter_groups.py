@@ -8,9 +8,11 @@ from torch import nn
 
 __all__ = ["selector_parameter_groups"]
 
+_SELECTOR_FACTOR = 0.1
+
 
 def selector_parameter_groups(
-    network: nn.Module, contrastive_loss: nn.Module | None, learning_rate: float, selector_factor: float = 0.1
+    network: nn.Module, contrastive_loss: nn.Module | None, learning_rate: float
 ) -> list[dict[str, Any]]:
     """
     Parameter groups for Adam or AdamW: the network at the base learning rate, the selectors of the contrastive loss in
@@ -20,7 +22,6 @@ def selector_parameter_groups(
         network: module to train; parameters without gradient are left out.
         contrastive_loss: a ``MemoryBankContrastiveLoss``; without learned selectors it adds no group.
         learning_rate: of the network.
-        selector_factor: learning rate of the selectors as a fraction of it.
 
     Returns:
         one or two groups with ``params``, ``lr`` and ``name``.
@@ -28,5 +29,5 @@ def selector_parameter_groups(
     groups = [{"name": "network", "params": [p for p in network.parameters() if p.requires_grad], "lr": learning_rate}]
     selectors = [] if contrastive_loss is None else list(contrastive_loss.parameters())
     if selectors:
-        groups.append({"name": "selectors", "params": selectors, "lr": learning_rate * selector_factor})
+        groups.append({"name": "selectors", "params": selectors, "lr": learning_rate * _SELECTOR_FACTOR})
     return groups

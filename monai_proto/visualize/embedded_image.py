@@ -14,6 +14,8 @@ from monai_proto.visualize.image_panel import rgb_image
 
 __all__ = ["embedded_figure", "embedded_thumbnail"]
 
+_LONGEST = 128  # pixels of a thumbnail's longer side
+
 
 def embedded_figure(figure: Figure) -> str:
     """A figure as ``data:image/svg+xml``: sharp at every size; equal figures give equal text."""
@@ -23,19 +25,18 @@ def embedded_figure(figure: Figure) -> str:
     return _data_address("image/svg+xml", stream.getvalue())
 
 
-def embedded_thumbnail(image: Any, longest: int = 128) -> str:
+def embedded_thumbnail(image: Any) -> str:
     """
     A small JPEG as ``data:image/jpeg``.
 
     Args:
         image: (3, H, W) with values 0 to 255, or (H, W, 3).
-        longest: extent of the longer side, pixels.
 
     Raises:
         ValueError: when the shape or the range is another.
     """
     thumbnail = Image.fromarray(rgb_image(image))
-    thumbnail.thumbnail((longest, longest))
+    thumbnail.thumbnail((_LONGEST, _LONGEST))
     stream = io.BytesIO()
     thumbnail.save(stream, format="JPEG", quality=80)
     return _data_address("image/jpeg", stream.getvalue())

@@ -27,10 +27,10 @@ from monai_proto.visualize.image_panel import (
 )
 
 __all__ = ["draw_explanation"]
-
 _FOR, _AGAINST, _ABSTAINED = "#0072b2", "#d55e00", "#b00020"  # blue and vermilion also differ to the colour-blind
 _WIDE, _GAP = 3.0, 0.15  # of a column and between columns, in inches
 _PANEL_TITLE = {"fontsize": 9, "loc": "left", "pad": 3, "parse_math": False}
+_MOST_OPPOSING = 2  # rows against the answer
 _MOST_CLASSES = 10  # bars that fit beside the image
 
 
@@ -41,7 +41,6 @@ def draw_explanation(
     class_names: Sequence[str],
     path: str | Path,
     most_supporting: int = 3,
-    most_opposing: int = 2,
 ) -> Path:
     """
     Draw an answer and the training images that it rests on.
@@ -58,8 +57,7 @@ def draw_explanation(
             from it is noted in the figure.
         class_names: of the C classes.
         path: PNG to write; its folder is made when it is missing.
-        most_supporting: rows for the answer.
-        most_opposing: rows against it.
+        most_supporting: rows for the answer; two at the most are against it.
 
     Returns:
         ``path``.
@@ -76,7 +74,7 @@ def draw_explanation(
     picture = rgb_image(image)
     names = [shorten(str(name), 24) for name in class_names]
     rows = [(evidence, _FOR) for evidence in explanation.supporting[:most_supporting]]
-    rows += [(evidence, _AGAINST) for evidence in explanation.opposing[:most_opposing]]
+    rows += [(evidence, _AGAINST) for evidence in explanation.opposing[:_MOST_OPPOSING]]
     tall = float(np.clip(_WIDE * picture.shape[0] / picture.shape[1], 1.9, 4.0))
     step = tall + 0.45  # with the title of a panel
     figure = Figure(figsize=(3 * (_WIDE + _GAP) + _GAP, 0.45 + (len(rows) + 1) * step))

@@ -14,16 +14,16 @@ _OURS, _IDEAL = "#0072b2", "#6b7680"
 _SIZE = (5.2, 4.2)  # inches
 
 
-def draw_reliability(probabilities: torch.Tensor, labels: torch.Tensor, num_bins: int = 15) -> Figure:
+def draw_reliability(probabilities: torch.Tensor, labels: torch.Tensor) -> Figure:
     """
-    Accuracy over confidence in bins, and below it how many answers each bin holds.
+    Accuracy over confidence in 15 bins, and below it how many answers each bin holds.
 
     Args:
         probabilities: of the classes (N, C), rows with sum 1.
         labels: true classes (N,).
-        num_bins: bins between 0 and 1.
     """
-    curve = reliability_curve(probabilities, labels, num_bins)
+    curve = reliability_curve(probabilities, labels)
+    num_bins = len(curve.counts)
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = (curve.counts > 0).nonzero().flatten()

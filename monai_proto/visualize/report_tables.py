@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from monai_proto.metrics import (
+    area_under_generalized_risk_coverage,
     area_under_risk_coverage,
     class_aurocs,
     confusion_matrix,
@@ -48,14 +49,21 @@ def metric_rows(
         for field, (name, meaning) in meanings.items()
     ]
     answers = probabilities.argmax(1)
-    rows.append(
+    wrong = answers != labels
+    rows += [
         {
             "name": "AURC",
             "meaning": "area under the risk-coverage curve; lower is better",
-            "all": area_under_risk_coverage(uncertainty, answers != labels),
+            "all": area_under_risk_coverage(uncertainty, wrong),
             "answered": None,
-        }
-    )
+        },
+        {
+            "name": "AUGRC",
+            "meaning": "the same with the share of all cases that are answered and wrong as the risk; lower is better",
+            "all": area_under_generalized_risk_coverage(uncertainty, wrong),
+            "answered": None,
+        },
+    ]
     selective = selective_balanced_accuracy(answers, labels, uncertainty, probabilities.shape[1], _COVERAGE)
     rows.append(
         {

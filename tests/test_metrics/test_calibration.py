@@ -46,6 +46,9 @@ def test_reliability_curve_is_monai_s_where_it_has_one():
     binned = calibration.calibration_binning(confidence[None, None], (answers == labels)[None, None].float(), 10)
     for ours, theirs in zip(reliability_curve(probabilities, labels, 10), binned, strict=True):
         torch.testing.assert_close(ours, theirs[0, 0], check_dtype=False, equal_nan=True)
+    metric = calibration.CalibrationErrorMetric(num_bins=10)
+    metric(confidence[None, None], (answers == labels)[None, None].float())
+    assert expected_calibration_error(probabilities, labels, 10) == pytest.approx(float(metric.aggregate()), abs=1e-6)
 
 
 def test_a_confidence_on_an_edge_counts_in_the_lower_bin():

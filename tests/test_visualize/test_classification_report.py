@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from monai_proto.metrics import area_under_risk_coverage, summarize_classification
+from monai_proto.metrics import (
+    area_under_generalized_risk_coverage,
+    area_under_risk_coverage,
+    summarize_classification,
+)
 from monai_proto.visualize.classification_report import write_classification_report
 from monai_proto.visualize.report_charts import draw_reliability, draw_risk_coverage
 
@@ -79,7 +83,9 @@ def test_figures_are_those_of_the_metrics(tmp_path):
         assert row == [f"{getattr(everything, field):.3f}", f"{getattr(given, field):.3f}"]
     wrong_answers = cases["probabilities"].argmax(1) != cases["labels"]
     aurc = area_under_risk_coverage(cases["uncertainty"], wrong_answers)
+    augrc = area_under_generalized_risk_coverage(cases["uncertainty"], wrong_answers)
     assert next(values[key] for key in values if key.startswith("AURC"))[0] == f"{aurc:.3f}"
+    assert next(values[key] for key in values if key.startswith("AUGRC"))[0] == f"{augrc:.3f}"
     assert values["Cases"] == ["6", "4"]
     assert [row[:4] for row in classes[1:]] == [
         ["mel", "2", "1.000", "0.500"],
@@ -156,6 +162,7 @@ def test_accessible(tmp_path):
     assert all(len(image["alt"]) > 5 for image in page.all("img"))
     assert "The expected calibration error is 0.2" in page.all("img")[0]["alt"]
     assert "The area under the curve is 0.228." in page.all("img")[1]["alt"]
+    assert "The area under the generalised curve is 0.125." in page.all("img")[1]["alt"]
     assert all(header["scope"] in ("col", "row") for header in page.all("th"))
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     targets = {anchor["href"][1:] for anchor in page.all("a") if anchor["href"].startswith("#")}

@@ -12,6 +12,8 @@ from monai_proto.dicom.segments import Segment
 
 __all__ = ["draw_overview"]
 
+_SLICES = 6
+
 
 def draw_overview(
     file: str | os.PathLike,
@@ -19,11 +21,11 @@ def draw_overview(
     label: np.ndarray,
     affine: np.ndarray,
     segments: Sequence[Segment],
-    num_slices: int = 6,
     window: tuple[float, float] | None = None,
 ) -> None:
     """
-    Draw slices through the segmentation as a radiologist sees them: the patient's right on the left, front up.
+    Draw slices through the segmentation as a radiologist sees them: the patient's right on the left, front up. They lie
+    evenly over those that hold a segment (over all where none does).
 
     Args:
         file: PNG file to write.
@@ -31,7 +33,6 @@ def draw_overview(
         label: label map on the same grid.
         affine: voxel indices to mm in RAS+ coordinates (4, 4).
         segments: the classes.
-        num_slices: how many slices, evenly over those that hold a segment (over all where none does).
         window: values shown as black and as white; None for the 1st and the 99.5th percentile.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,7 +46,7 @@ def draw_overview(
     low, high = window or np.percentile(image, (1, 99.5))
     filled = np.flatnonzero(mask.any(axis=(0, 1)))
     first, last = (filled[0], filled[-1]) if filled.size else (0, image.shape[2] - 1)
-    chosen = np.unique(np.linspace(first, last, num_slices).round().astype(int))
+    chosen = np.unique(np.linspace(first, last, _SLICES).round().astype(int))
     colours = [to_hex(f"C{index % 10}") for index in range(len(segments))]
     figure = Figure(figsize=(2.6 * len(chosen), 3.4), layout="constrained")
     FigureCanvasAgg(figure)

@@ -106,7 +106,7 @@ class ClassMemoryBank(nn.Module):
             ValueError: when a shape does not fit, a label is out of range, or features or scores are not finite.
         """
         require_rows(features, self.feature_dim, "features")
-        require_class_labels(labels, self.num_classes, self.ignore_index, rows=features.shape[0], name="labels")
+        labels = require_class_labels(labels, self.num_classes, self.ignore_index, features.shape[0], "labels")
         require_finite(features, "features")
         if scores is not None:
             if scores.shape != labels.shape:

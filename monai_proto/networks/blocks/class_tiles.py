@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
+from monai_proto.networks.tensor_checks import class_indices
+
 __all__ = ["ClassTiles"]
 
 _TILE_ROWS = 256
@@ -22,7 +24,7 @@ class ClassTiles:
     the host; surplus tiles are empty. Rows are gathered block by block, and no copy of all of them is made.
 
     Args:
-        labels: class of each row (N,), int64, N at least 1; rows with a label outside of 0 .. C-1 are in no tile.
+        labels: class of each row (N,), integers, N at least 1; rows with a label outside of 0 .. C-1 are in no tile.
         num_classes: C.
 
     Attributes:
@@ -37,9 +39,9 @@ class ClassTiles:
 
     def __init__(self, labels: torch.Tensor, num_classes: int) -> None:
         num_rows = labels.shape[0]
-        self.in_class = (labels >= 0) & (labels < num_classes)
-        groups = torch.where(self.in_class, labels, num_classes)  # rows of no class come last
-        counts = labels.new_zeros(num_classes + 1).index_add_(0, groups, torch.ones_like(groups))
+        safe_labels, self.in_class = class_indices(labels, num_classes)
+        groups = torch.where(self.in_class, safe_labels, num_classes)  # rows of no class come last
+        counts = groups.new_zeros(num_classes + 1).index_add_(0, groups, torch.ones_like(groups))
         first_row = (counts.cumsum(0) - counts)[:num_classes]
         self.counts = counts[:num_classes]
         tiles_of_class = (self.counts + _TILE_ROWS - 1) // _TILE_ROWS
@@ -62,7 +64,6 @@ class ClassTiles:
 
         rank = torch.empty_like(order)
         rank.scatter_(0, order, torch.arange(num_rows, device=labels.device))
-        safe_labels = torch.where(self.in_class, labels, 0)
         slots = rank + (first_tile * _TILE_ROWS - first_row).index_select(0, safe_labels)
         self.slot_of_row = torch.where(self.in_class, slots, 0)
 

@@ -16,21 +16,19 @@ class PixelProjectionHead(nn.Module):
     Args:
         in_channels: channels of the image embedding.
         out_channels: size D of a row.
-        hidden_channels: channels between the two convolutions, ``in_channels`` by default.
 
     Example::
 
         PixelProjectionHead()(torch.randn(2, 256, 64, 64)).shape  # (2, 64, 64, 64)
     """
 
-    def __init__(self, in_channels: int = 256, out_channels: int = 64, hidden_channels: int | None = None) -> None:
+    def __init__(self, in_channels: int = 256, out_channels: int = 64) -> None:
         super().__init__()
-        hidden_channels = hidden_channels or in_channels
         self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, hidden_channels, kernel_size=1),
-            nn.BatchNorm2d(hidden_channels),
+            nn.Conv2d(in_channels, in_channels, kernel_size=1),
+            nn.BatchNorm2d(in_channels),
             nn.GELU(),
-            nn.Conv2d(hidden_channels, out_channels, kernel_size=1),
+            nn.Conv2d(in_channels, out_channels, kernel_size=1),
         )
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:

@@ -29,10 +29,15 @@ def selector_scores(
     normalisation included, is algebra on the selectors' weights, which autograd differentiates: the mean and variance
     of a linear layer's output follow from those of its input, and normalisation folds into the layer.
 
+    Of the plain forms, all selectors on all rows in one product take 2 to 3.5 times as long on one thread; a loop over
+    the classes half to two thirds of the time on a CPU, but an accelerator's host has to wait for the number of rows of
+    each class, and at 200,000 rows it needs 225 MiB beside the features in place of 27 (12,000 and 18,000 rows,
+    ``python -m benchmarks.class_cosine``; docs/benchmarks.md).
+
     Args:
         selectors: C modules :class:`FeatureSelector`.
         features: rows (N, D); detached.
-        labels: class of each row (N,), int64; rows with a label outside of 0 .. C-1 score 0.
+        labels: class of each row (N,), integers; rows with a label outside of 0 .. C-1 score 0.
         training: batch statistics or running ones; by default as the selectors' own mode says.
 
     Returns:

@@ -67,8 +67,7 @@ class AdaptableSegmenter(nn.Module):
         sam: a model, or a name or checkpoint for :func:`load_sam`.
         trainable_blocks: k, the last blocks that train; 0 for the whole encoder. See :func:`split_encoder`.
         projection_dim: size of a row of the projection.
-        batch_statistics: see :func:`split_encoder`.
-        normalization, intensity_range: see :class:`PromptableSegmenter`.
+        normalization: see :class:`PromptableSegmenter`.
 
     Example::
 
@@ -82,14 +81,12 @@ class AdaptableSegmenter(nn.Module):
         sam: nn.Module | str | os.PathLike = "lite_medsam",
         trainable_blocks: int = 2,
         projection_dim: int = 64,
-        batch_statistics: bool = False,
         normalization: str | None = None,
-        intensity_range: tuple[float, float] = (0.0, 255.0),
     ) -> None:
         super().__init__()
         sam = sam if isinstance(sam, nn.Module) else load_sam(sam)
-        self.segmenter = PromptableSegmenter(sam, normalization, intensity_range)
-        prefix, suffix = split_encoder(sam.image_encoder, trainable_blocks, batch_statistics)
+        self.segmenter = PromptableSegmenter(sam, normalization)
+        prefix, suffix = split_encoder(sam.image_encoder, trainable_blocks)
         for name, part in sam.named_children():
             if name != "image_encoder":
                 freeze(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -163,6 +164,6 @@ def _describe(content: object) -> str:
     return type(content).__name__
 
 
-def _shorten(names, limit: int = 4) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _shorten(names: Iterable[object]) -> str:
+    words = [str(name) for name in names]
+    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")

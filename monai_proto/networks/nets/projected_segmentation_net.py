@@ -54,7 +54,6 @@ class ProjectedSegmentationNet(nn.Module):
         output_layer: dotted name of the network's last layer (as in ``network.named_modules()``). Known for UNet,
             DynUNet, VNet, SegResNet, BasicUNet, BasicUNetPlusPlus, UNETR and SwinUNETR of MONAI.
         spatial_dims: 2 or 3; by default read off the network's convolutions.
-        feature_channels: channels of the tapped map; by default read off the last layer's first convolution.
 
     Raises:
         ValueError: when the last layer is unknown and not named, does not exist, or the network returns several
@@ -73,7 +72,6 @@ class ProjectedSegmentationNet(nn.Module):
         feature_dim: int = 64,
         output_layer: str | None = None,
         spatial_dims: int | None = None,
-        feature_channels: int | None = None,
     ) -> None:
         super().__init__()
         if getattr(network, "deep_supervision", False):
@@ -90,7 +88,7 @@ class ProjectedSegmentationNet(nn.Module):
         self.network = network
         self.output_layer = last_layer
         dims = spatial_dims or convolution.weight.ndim - 2
-        self.projection_head = ProjectionHead(dims, feature_channels or convolution.in_channels, feature_dim)
+        self.projection_head = ProjectionHead(dims, convolution.in_channels, feature_dim)
         self.prediction_head = ProjectionHead(dims, feature_dim, feature_dim)
 
     def forward(self, images: torch.Tensor, full_output: bool = False):  # unannotated: TorchScript infers the tensor
