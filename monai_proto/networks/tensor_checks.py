@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 __all__ = ["require_class_labels", "require_finite", "require_rows"]
@@ -59,7 +61,7 @@ def require_finite(values: torch.Tensor, name: str) -> None:
         torch._assert_async(finite, f"{name} must be finite.")
 
 
-def _require(condition: torch.Tensor, describe, message: str) -> None:
+def _require(condition: torch.Tensor, describe: Callable[[], str], message: str) -> None:
     """Raise at once on the CPU; on an accelerator assert there, so that the host need not wait for the answer."""
     if condition.device.type == "cpu":
         if not condition:

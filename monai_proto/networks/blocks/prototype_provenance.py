@@ -43,6 +43,12 @@ class PrototypeProvenance(nn.Module):
         spatial_dims: axes of a box, 1 to 3.
     """
 
+    image_ids: torch.Tensor
+    patch_indices: torch.Tensor
+    boxes: torch.Tensor
+    distances: torch.Tensor
+    epochs: torch.Tensor
+
     def __init__(self, num_slots: int, spatial_dims: int = 2) -> None:
         super().__init__()
         if not 1 <= spatial_dims <= _MAX_AXES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -163,6 +164,6 @@ def _describe(content: object) -> str:
     return type(content).__name__
 
 
-def _shorten(names, limit: int = 4) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _shorten(names: Iterable[object], limit: int = 4) -> str:
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:limit]) + (f" and {len(texts) - limit} more" if len(texts) > limit else "")
