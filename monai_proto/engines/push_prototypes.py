@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import ignite.distributed as idist
 import torch
 
-from monai_proto.engines.tensor_exchange import gathered, summed
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
 from monai_proto.networks.blocks.prototype_provenance import MAX_IMAGE_ID_BYTES, decode_image_id, encode_image_id
 from monai_proto.networks.tensor_checks import require_class_labels, require_finite
+from monai_proto.networks.tensor_exchange import gathered, summed
 
 __all__ = ["PushReport", "PushedPrototype", "push_prototypes"]
 
