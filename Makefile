@@ -13,7 +13,7 @@ help:
 	@echo "make label-env the environment of MONAI Label, in .venv-label"
 	@echo "make test      the test suite without the slow tests"
 	@echo "make test-all  all tests"
-	@echo "make lint      ruff"
+	@echo "make lint      ruff and mypy"
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,7 @@ test-all: install label-env
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 format: install
 	$(RUN) -m ruff check --fix .

@@ -74,6 +74,19 @@ def test_no_folder_is_a_heap(folder):
     assert len(modules) <= MOST_MODULES, f"{folder.relative_to(PACKAGE.parent)} holds {len(modules)} modules"
 
 
+def test_no_module_hides_a_name_of_its_room():
+    """A module takes its own name in its package once it is imported; what the package exports is called otherwise."""
+    hidden = [
+        f"{init.parent.relative_to(PACKAGE.parent)}/{alias.name}.py hides {alias.name} of {node.module}"
+        for init in PACKAGE.rglob("__init__.py")
+        for node in ast.walk(ast.parse(init.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if (init.parent / f"{alias.name}.py").is_file() and not node.module.endswith(f".{alias.name}")
+    ]
+    assert not hidden, "\n".join(hidden)
+
+
 def test_the_rules_see_what_they_are_about(tmp_path):
     """An import that breaks a rule is found: at the top of a module, in a function, and under TYPE_CHECKING."""
     module = tmp_path / "monai_proto" / "losses" / "new.py"

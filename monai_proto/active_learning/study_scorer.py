@@ -77,8 +77,8 @@ class StudyScorer:
             prototypes = prototypes.class_means()
         if prototypes is not None and prototypes.ndim != 2:
             raise ValueError(f"prototypes must have shape (C, D), got {tuple(prototypes.shape)}.")
-        has_any = prototypes is not None and bool((prototypes[1:] != 0).any())
-        self.prototypes = prototypes.to(self.device).float() if has_any else None
+        known = prototypes is not None and bool((prototypes[1:] != 0).any())
+        self.prototypes = prototypes.to(self.device).float() if prototypes is not None and known else None
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor, study_id: str) -> StudyScore:
@@ -134,7 +134,7 @@ class StudyScorer:
                 there is no study.
         """
         sums: torch.Tensor | None = None
-        studies_with: torch.Tensor | int = 0
+        studies_with: torch.Tensor | None = None
         for study_id, image, label in studies:
             if label.shape[1:] != image.shape[1:] or label.shape[0] != 1:
                 raise ValueError(
@@ -145,8 +145,9 @@ class StudyScorer:
             correct = torch.where(logits.argmax(0) == label, label, -1)
             means, voxels = class_feature_means(projection, correct, logits.shape[0])
             sums = means if sums is None else sums + means
-            studies_with = studies_with + (voxels > 0)
-        if sums is None:
+            found = (voxels > 0).long()
+            studies_with = found if studies_with is None else studies_with + found
+        if sums is None or studies_with is None:
             raise ValueError("studies must hold at least one labelled study.")
         prototypes = sums / studies_with.clamp(min=1).unsqueeze(1)
         prototypes[0] = 0

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from monai.bundle import ConfigWorkflow
 
 from monai_proto.data.bundle_metadata import METADATA_NAME, read_metadata
-from monai_proto.data.nifti import write_nifti
+from monai_proto.data.nifti import load_spatial_image, write_nifti
 from monai_proto.data.voxel_grid import lay_on_grid
 
 __all__ = ["read_bundle_metadata", "segment_with_bundle"]
@@ -101,7 +100,8 @@ def _run(workflow: ConfigWorkflow, bundle: Path) -> None:
     except OSError:
         raise
     except Exception as error:
-        cause = error  # MONAI wraps what went wrong, weights that do not fit for instance, several times
+        # MONAI wraps what went wrong, weights that do not fit for instance, several times
+        cause: BaseException = error
         while cause.__cause__ is not None and str(cause).startswith("Failed to"):
             cause = cause.__cause__
         raise RuntimeError(f"Bundle {bundle} failed ({type(cause).__name__}: {str(cause)[:300]})") from error
@@ -111,7 +111,7 @@ def _read_mask(output: Path, bundle: Path, shape: tuple[int, ...], affine: np.nd
     masks = [file for pattern in ("*.nii.gz", "*.nii") for file in output.rglob(pattern)]
     if len(masks) != 1:
         raise ValueError(f"Bundle {bundle} saved {len(masks)} NIfTI files into output_dir, expected one mask.")
-    mask = nib.load(masks[0])
+    mask = load_spatial_image(masks[0])
     values = np.asarray(mask.dataobj)
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
     if values.ndim != 3 or values.min() < 0 or values.max() > 65535 or not (values == np.rint(values)).all():

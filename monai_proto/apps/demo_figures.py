@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_learning_curves", "draw_overlays"]
 
@@ -55,7 +60,7 @@ def draw_overlays(cases: Sequence[Mapping[str, str]], segmentations: Path, path:
     return _save(figure, path)
 
 
-def _draw_plane(axes, image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> None:
+def _draw_plane(axes: Axes, image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> None:
     axes.imshow(image.T, cmap="gray", origin="lower", vmin=np.percentile(image, 1), vmax=np.percentile(image, 99))
     for c in range(1, int(max(label.max(), prediction.max())) + 1):
         for mask, style in ((label == c, "dashed"), (prediction == c, "solid")):
@@ -64,7 +69,7 @@ def _draw_plane(axes, image: np.ndarray, label: np.ndarray, prediction: np.ndarr
     axes.axis("off")
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]):
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -73,7 +78,7 @@ def _figure(rows: int, columns: int, size: tuple[float, float]):
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
 
 
-def _save(figure, path: Path) -> Path:
+def _save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return path

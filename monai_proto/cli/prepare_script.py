@@ -31,12 +31,13 @@ def exit_on_error(*more: type[Exception], hint: str = "") -> Iterator[None]:
         more: further errors of the second kind.
         hint: said after an error of the second kind.
     """
+    second_kind: tuple[type[Exception], ...] = (OSError, *more)
     try:
         yield
     except ValueError as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(2) from error
-    except (OSError, *more) as error:
+    except second_kind as error:
         typer.secho(f"Error: {error}{hint}", fg="red", err=True)
         raise typer.Exit(1) from error
 

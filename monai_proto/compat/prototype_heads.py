@@ -125,7 +125,8 @@ class HeadOptimal(nn.Module):
 class Head(HeadOptimal):
     """As :class:`HeadOptimal`; gives ``(logits, loss)``, where the loss is zero in evaluation."""
 
-    def forward(
+    # the older head's contract: without the third value
+    def forward(  # type: ignore[override]
         self, pooled: torch.Tensor, patches: torch.Tensor, labels: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         logits, loss, _ = super().forward(pooled, patches, labels)

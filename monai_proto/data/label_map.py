@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pooch
 
-from monai_proto.data.nifti import write_nifti
+from monai_proto.data.nifti import load_spatial_image, write_nifti
 
 __all__ = ["paint_masks", "renumber_label"]
 
@@ -48,7 +47,7 @@ def renumber_label(source: Path, target: Path, numbers: Mapping[int, int]) -> st
     Returns:
         SHA-256 of the new file.
     """
-    image = nib.load(source)
+    image = load_spatial_image(source)
     table = np.zeros(max(numbers) + 1, np.uint8 if max(numbers.values()) < 256 else np.uint16)
     for old, new in numbers.items():
         table[old] = new

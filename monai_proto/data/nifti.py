@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError, SpatialImage
 
 __all__ = [
     "Volume",
@@ -21,6 +21,7 @@ __all__ = [
     "case_name",
     "is_apple_double",
     "is_nifti_name",
+    "load_spatial_image",
     "read_volume",
     "shape_text",
     "voxel_hash",
@@ -84,7 +85,7 @@ def read_volume(file: str | os.PathLike) -> tuple[Volume | None, list[VolumeProb
     name = os.fspath(file)
     try:
         _read_gzip_to_its_end(file)
-        image = nib.load(file, mmap=False)
+        image = load_spatial_image(file, mmap=False)
         data = np.asanyarray(image.dataobj)
     except _READ_ERRORS as error:
         detail = str(error).replace(name, Path(name).name).replace("\n", " ").strip()
@@ -92,6 +93,24 @@ def read_volume(file: str | os.PathLike) -> tuple[Volume | None, list[VolumeProb
     if data.dtype.kind not in "biuf" or data.size == 0:
         return None, [VolumeProblem(name, f"holds no numbers: shape {shape_text(data.shape)}, voxel type {data.dtype}")]
     return Volume(name, data, np.asarray(image.affine, dtype=float)), []
+
+
+def load_spatial_image(file: str | os.PathLike, mmap: bool = True) -> SpatialImage:
+    """
+    Open an image whose voxels lie in space.
+
+    Args:
+        file: path of the file.
+        mmap: whether voxels of an uncompressed file may stay on the disk until they are read.
+
+    Raises:
+        ImageFileError: when nibabel cannot read the file, or it holds something else, as a CIFTI file does, which is
+            called ``.nii`` too.
+    """
+    image = nib.load(file, mmap=mmap)
+    if not isinstance(image, SpatialImage):
+        raise ImageFileError(f"{Path(file).name} must hold a volume, got a {type(image).__name__}")
+    return image
 
 
 def voxel_hash(volume: Volume) -> str:
@@ -102,7 +121,7 @@ def voxel_hash(volume: Volume) -> str:
     """
     digest = hashlib.sha256(repr(volume.data.shape).encode())
     for index in range(volume.data.shape[-1]):  # slice by slice: a second whole volume would double the memory
-        digest.update(np.ascontiguousarray(volume.data[..., index], dtype="<f8"))
+        digest.update(np.ascontiguousarray(volume.data[..., index], dtype="<f8").data)
     return digest.hexdigest()
 
 

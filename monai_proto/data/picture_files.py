@@ -102,10 +102,13 @@ class MaskPictureWriter(PILWriter):
     """
 
     @classmethod
-    def create_backend_obj(cls, data_array: Any, **kwargs: Any) -> Image.Image:
+    def create_backend_obj(cls, data_array: Any, *args: Any, **kwargs: Any) -> Any:
         """
         Args:
             data_array: (H, W), the object where above 0.
-            kwargs: MONAI's, of no effect here.
+            args, kwargs: MONAI's, of no effect here.
+
+        Returns:
+            a Pillow image, which MONAI annotates as an array.
         """
         return Image.fromarray(np.where(np.asarray(data_array) > 0, 255, 0).astype(np.uint8))

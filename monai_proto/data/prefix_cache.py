@@ -106,7 +106,7 @@ class PrefixCache:
                 self._write(keys[i], features)
             if everything:
                 return computed
-        return torch.stack([features.to(device, non_blocking=True) for features in found])
+        return torch.stack([features.to(device, non_blocking=True) for features in found if features is not None])
 
     @torch.no_grad()
     def _compute(self, images: torch.Tensor) -> torch.Tensor:

@@ -65,9 +65,11 @@ class TwoStreamDataLoader(DataLoader):
         num_workers: int = 0,
         **kwargs: Any,
     ) -> None:
+        items: ConcatDataset[Any] = ConcatDataset([labelled_dataset, unlabelled_dataset])
+        num_labelled, num_items = items.cumulative_sizes
         sampler = TwoStreamBatchSampler(
-            len(labelled_dataset),
-            len(unlabelled_dataset),
+            num_labelled,
+            num_items - num_labelled,
             labelled_batch_size,
             unlabelled_batch_size,
             num_batches=num_batches,
@@ -76,7 +78,7 @@ class TwoStreamDataLoader(DataLoader):
             rank=rank,
         )
         super().__init__(
-            ConcatDataset([labelled_dataset, unlabelled_dataset]),
+            items,
             num_workers=num_workers,
             batch_sampler=sampler,
             collate_fn=TwoStreamCollate(labelled_batch_size),

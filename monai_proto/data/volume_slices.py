@@ -192,6 +192,9 @@ def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volum
     if whole.mask is None:
         whole.problems.append("image without label")
         return None
+    if whole.image is None:
+        whole.problems.append("label without image")
+        return None
     image, problems = read_volume(whole.image)
     label, label_problems = read_volume(whole.mask)
     problems += label_problems
@@ -204,7 +207,7 @@ def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volum
     whole.problems += [
         f"{Path(problem.file).name}: {problem.message}" for problem in problems if not problem.is_warning
     ]
-    if whole.problems:
+    if whole.problems or image is None or label is None:  # what could not be read has its problem
         return None
     first = first_with.setdefault(voxel_hash(image), whole.image)
     if first != whole.image:

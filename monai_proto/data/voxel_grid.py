@@ -59,7 +59,7 @@ def lay_on_grid(
         flipped = [axis for axis, source in enumerate(axes) if to_image[axis, source] < 0]
         laid_affine = _moved_affine(label_affine, label.shape, axes, flipped)
         if laid.shape == tuple(shape) and grid_deviation(shape, affine, laid_affine) <= tolerance:
-            return np.flip(laid, flipped)
+            return np.flip(laid, tuple(flipped))
     distance = _corner_distance(label, label_affine, shape, affine)
     raise ValueError(
         f"the label map does not lie on the image's grid: it has {shape_text(label.shape)} voxels, the image "

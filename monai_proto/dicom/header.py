@@ -77,6 +77,17 @@ class FrameHeader:
     spacing: tuple[float, ...] | None
     rescale: tuple[float, float] | None = None
 
+    def place(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+        """
+        Position, orientation and spacing.
+
+        Raises:
+            ValueError: when the header lacks one of them.
+        """
+        if self.position is None or self.orientation is None or self.spacing is None:
+            raise ValueError("a frame must have position, orientation and pixel spacing to have a place.")
+        return self.position, self.orientation, self.spacing
+
 
 @dataclass(frozen=True)
 class InstanceHeader:

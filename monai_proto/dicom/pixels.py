@@ -21,7 +21,7 @@ def read_pixels(series: DicomSeries) -> np.ndarray:
         (columns, rows, slices): int16 where the values fit, else int32, float32 where they are no integers.
 
     Raises:
-        ValueError: when a slice cannot be decoded; the message says which one by its number, from 1.
+        ValueError: when there is no slice, or one cannot be decoded; the message says which by its number, from 1.
     """
     volume: np.ndarray | None = None
     for index, item in enumerate(series.slices):
@@ -37,6 +37,8 @@ def read_pixels(series: DicomSeries) -> np.ndarray:
         if needed != volume.dtype:  # the second copy lasts for this line only
             volume = volume.astype(needed)
         volume[..., index] = pixels
+    if volume is None:
+        raise ValueError("series must have slices, got none.")
     return volume
 
 

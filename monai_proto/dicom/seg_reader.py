@@ -101,10 +101,11 @@ def _place(
 
 def _frame_affine(frame: FrameHeader) -> np.ndarray:
     """(column, row, 0, 1) of a frame to mm, LPS+."""
-    along_row, along_column = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
+    position, orientation, spacing = frame.place()
+    along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
     affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1] = along_row * frame.spacing[1], along_column * frame.spacing[0]
-    affine[:3, 2], affine[:3, 3] = np.cross(along_row, along_column), frame.position
+    affine[:3, 0], affine[:3, 1] = along_row * spacing[1], along_column * spacing[0]
+    affine[:3, 2], affine[:3, 3] = np.cross(along_row, along_column), position
     return affine
 
 

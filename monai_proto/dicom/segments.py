@@ -136,4 +136,4 @@ def _words(name: str) -> list[str]:
 def _triple(code: Sequence[str]) -> CodeTriple:
     if isinstance(code, str) or len(code) != 3 or not all(isinstance(part, str) and part for part in code):
         raise ValueError(f"dicom_segments: a code is [value, scheme, meaning], got {code!r}.")
-    return tuple(code)
+    return code[0], code[1], code[2]

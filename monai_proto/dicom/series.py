@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pooch
@@ -136,7 +137,7 @@ def assemble_series(headers: Sequence[InstanceHeader], keep_derived: bool = Fals
         reasons.append(f"{len(slices)} slice{'s' * (len(slices) != 1)}, expected at least {min_slices}")
     else:
         try:
-            stack = stack_slices(*zip(*(_place(item.header) for item in slices), strict=True))
+            stack = stack_slices(*zip(*(item.header.place() for item in slices), strict=True))
         except GeometryError as error:
             reasons.append(str(error))
     if reasons:
@@ -203,10 +204,6 @@ def stack_slices(
     return SliceStack(tuple(int(index) for index in order), affine)
 
 
-def _place(frame: FrameHeader) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    return frame.position, frame.orientation, frame.spacing
-
-
 def _without_copies(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[str], list[str]]:
     """Exports hold the same object twice now and then; two objects with one identifier are another matter."""
     kept: dict[str, InstanceHeader] = {}
@@ -227,12 +224,13 @@ def _mixed(headers: Sequence[InstanceHeader]) -> list[str]:
     persons = zip(*(header.patient + header.person for header in headers), strict=True)
     if any(len(set(values) - {""}) > 1 for values in persons) or len({header.patient for header in headers}) > 1:
         reasons.append("two patients in one series")
-    for what, values in {
+    found: dict[str, set[Any]] = {
         "studies": {header.study_uid for header in headers},
         "frames of reference": {header.frame_of_reference_uid for header in headers},
         "modalities": {header.modality for header in headers},
         "image sizes": {(header.columns, header.rows) for header in headers},
-    }.items():
+    }
+    for what, values in found.items():
         if len(values) > 1:
             reasons.append(f"slices of {len(values)} different {what} in one series")
     return reasons

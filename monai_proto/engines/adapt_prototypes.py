@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
 from monai_proto.networks.prototype_similarity import cosine_similarity_map, squared_distance_map
 from monai_proto.networks.tensor_checks import require_class_labels, require_finite
+from monai_proto.networks.tensor_exchange import gathered, summed
 
 __all__ = ["AdaptationReport", "adapt_prototypes"]
 
@@ -79,13 +80,14 @@ def adapt_prototypes(
             index = int(of_class.argmax())
             if of_class[index] > farthest[c]:
                 farthest[c], candidates[c] = of_class[index], means[index]
-    images, far, usage = (idist.all_reduce(total) for total in (images, far, usage))
+    images, far, usage = (summed(total) for total in (images, far, usage))
     candidates = _farthest_of_all(farthest, candidates)
 
     pruned = _superfluous(bank, usage, images, duplicate_cosine, prune_unused)
     if pruned:
         bank.prune(torch.tensor(sorted(pruned)))
-    grown, full = [], []
+    grown: list[int] = []
+    full: list[int] = []
     for c in ((images > 0) & (far >= far_share * images) & (far > 0)).nonzero().flatten().tolist():
         slot = bank.grow(c, candidates[c])
         (full if slot is None else grown).append(c if slot is None else slot)
@@ -108,9 +110,8 @@ def _farthest_of_all(farthest: torch.Tensor, candidates: torch.Tensor) -> torch.
     """The candidate (C, D) of the process whose image is farthest."""
     if idist.get_world_size() == 1:
         return candidates
-    winner = idist.all_gather(farthest[None]).argmax(dim=0)
-    gathered = idist.all_gather(candidates[None])
-    return gathered[winner, torch.arange(len(winner), device=winner.device)]
+    winner = gathered(farthest[None]).argmax(dim=0)
+    return gathered(candidates[None])[winner, torch.arange(len(winner), device=winner.device)]
 
 
 def _superfluous(

@@ -82,8 +82,17 @@ def promptable_batch(
     if len(parts) == 1:
         return parts[0]
     back = torch.tensor(order).argsort()
-    joined = (None if values[0] is None else torch.cat(values)[back.to(values[0].device)] for values in zip(*parts))  # noqa: B905
-    return PromptableBatch(*joined)
+
+    def joined(values: list[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(values)[back.to(values[0].device)]
+
+    return PromptableBatch(
+        joined([part.features for part in parts]),
+        joined([part.small for part in parts]),
+        joined([part.big for part in parts]),
+        joined([part.inside for part in parts]),
+        None if masks is None else joined([part.masks for part in parts if part.masks is not None]),
+    )
 
 
 def _rows_by_size(images: torch.Tensor, sizes: torch.Tensor | None) -> dict[tuple[int, int], list[int]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
@@ -14,6 +13,7 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import nn
 
 from monai_proto.engines.embedded_batches import image_ids_of
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 from monai_proto.visualize.explain import explain
 
@@ -46,30 +46,31 @@ class PrototypeEvaluator(SupervisedEvaluator):
         id_key: str = "image_id",
         **kwargs: Any,
     ) -> None:
-        super().__init__(device, val_data_loader, network, decollate=False, **kwargs)
+        super().__init__(torch.device(device), val_data_loader, network, decollate=False, **kwargs)
         self.abstain_above = abstain_above
         self.num_prototypes = num_prototypes
         self.id_key = id_key
 
-    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         """One batch; see the class for what it returns."""
         images, labels = engine.prepare_batch(batchdata, self.state.device, self.non_blocking)
         ids = image_ids_of(batchdata, images, self.id_key)
         images = images.as_tensor() if isinstance(images, MetaTensor) else images
-        network: PrototypeClassifier = getattr(self.network, "module", self.network)
+        network: PrototypeClassifier = bare_network(self.network)
         with (
             engine.mode(self.network),
             torch.autocast(self.state.device.type, enabled=self.amp, **self.amp_kwargs),
         ):
             output, grid = network.answer(images)
-        engine.state.output = {
+        answers: Any = {  # ignite annotates an engine's output as a number
             Keys.IMAGE: images,
             Keys.PRED: output.logits,
             "uncertainty": output.uncertainty,
             "explanation": explain(network.head, output, ids, grid, self.abstain_above, self.num_prototypes),
         }
         if labels is not None:
-            engine.state.output[Keys.LABEL] = torch.as_tensor(labels).reshape(-1).long()
+            answers[Keys.LABEL] = torch.as_tensor(labels).reshape(-1).long()
+        engine.state.output = answers
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return engine.state.output
+        return answers

@@ -12,6 +12,7 @@ import torch
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
 from monai_proto.networks.blocks.prototype_provenance import MAX_IMAGE_ID_BYTES, decode_image_id, encode_image_id
 from monai_proto.networks.tensor_checks import require_class_labels, require_finite
+from monai_proto.networks.tensor_exchange import gathered, summed
 
 __all__ = ["PushReport", "PushedPrototype", "push_prototypes"]
 
@@ -165,15 +166,15 @@ class _NearestPatches:
         """Let all processes agree on the nearest patch of any of them; the lowest rank wins a tie."""
         if idist.get_world_size() == 1:
             return
-        distances = idist.all_gather(self.distances[None])
+        distances = gathered(self.distances[None])
         winner = distances.argmin(dim=0)
         encoded = torch.stack([torch.stack([_encoded(i) for i in row]) for row in self.image_ids])
         encoded = encoded.to(self.distances.device)
         columns = (self.nearest, self.patch_indices, encoded)
-        nearest, patch_indices, ids = (_take(idist.all_gather(column[None]), winner) for column in columns)
+        nearest, patch_indices, ids = (_take(gathered(column[None]), winner) for column in columns)
         self.distances, self.nearest, self.patch_indices = distances.amin(dim=0), nearest, patch_indices
         self.image_ids = [[decode_image_id(i) for i in row] for row in ids]
-        self.counts = idist.all_reduce(self.counts.to(self.distances.device)).cpu()
+        self.counts = summed(self.counts.to(self.distances.device)).cpu()
 
     def _checked_labels(self, patches: torch.Tensor, labels: torch.Tensor, image_ids: list[str]) -> torch.Tensor:
         """The labels as int64."""
@@ -235,10 +236,10 @@ def _encoded(image_id: str) -> torch.Tensor:
     return encode_image_id(image_id) if image_id else torch.zeros(MAX_IMAGE_ID_BYTES, dtype=torch.uint8)
 
 
-def _take(gathered: torch.Tensor, winner: torch.Tensor) -> torch.Tensor:
-    """Rows of the winning rank: gathered (R, C, K, ...), winner (C, K)."""
-    index = winner.reshape(1, *winner.shape, *[1] * (gathered.ndim - 3)).expand(1, *gathered.shape[1:])
-    return gathered.gather(0, index).squeeze(0)
+def _take(columns: torch.Tensor, winner: torch.Tensor) -> torch.Tensor:
+    """Rows of the winning rank: columns (R, C, K, ...), winner (C, K)."""
+    index = winner.reshape(1, *winner.shape, *[1] * (columns.ndim - 3)).expand(1, *columns.shape[1:])
+    return columns.gather(0, index).squeeze(0)
 
 
 def _move(bank: PrototypeBank, search: _NearestPatches, momentum: float, batches: int, complete: bool) -> PushReport:

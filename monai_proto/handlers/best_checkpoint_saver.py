@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ignite.engine import Engine
+from ignite.handlers import Checkpoint
 from monai.handlers import CheckpointSaver
 
 __all__ = ["BestCheckpointSaver"]
@@ -35,7 +36,12 @@ class BestCheckpointSaver(CheckpointSaver):
 
     def state_dict(self) -> dict[str, Any]:
         """The best metric so far and its file."""
-        return self._key_metric_checkpoint.state_dict()
+        return self._best().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._key_metric_checkpoint.load_state_dict(state_dict)
+        """Go on from there."""
+        self._best().load_state_dict(state_dict)
+
+    def _best(self) -> Checkpoint:
+        assert self._key_metric_checkpoint is not None  # save_key_metric=True makes it
+        return self._key_metric_checkpoint

@@ -69,8 +69,9 @@ class ExplanationFigureWriter:
         self._left_out = 0
 
     def _draw(self, engine: Engine) -> None:
-        labels = engine.state.output.get("label")
-        for index, explanation in enumerate(engine.state.output["explanation"]):
+        output: Any = engine.state.output  # ignite annotates it as a number
+        labels = output.get("label")
+        for index, explanation in enumerate(output["explanation"]):
             wrong = labels is not None and int(labels[index]) != explanation.answer
             if self.draw == "none" or (self.draw == "notable" and not (explanation.abstained or wrong)):
                 continue

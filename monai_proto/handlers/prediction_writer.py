@@ -44,7 +44,8 @@ class PredictionWriter:
         engine.add_event_handler(Events.COMPLETED, self._write)
 
     def _collect(self, engine: Engine) -> None:
-        self._explanations += engine.state.output["explanation"]
+        output: Any = engine.state.output  # ignite annotates it as a number
+        self._explanations += output["explanation"]
 
     def _write(self, engine: Engine) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 
 from monai_proto.engines.adapt_prototypes import AdaptationReport, adapt_prototypes
 from monai_proto.engines.embedded_batches import EmbeddedBatches
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 from monai_proto.optimizers.row_state import forget_rows
 
@@ -53,20 +54,20 @@ class PrototypeAdaptationHandler:
     ) -> None:
         if start_epoch < 1 or interval < 1:
             raise ValueError(f"start_epoch and interval must be at least 1, got {start_epoch} and {interval}.")
-        self.network: PrototypeClassifier = getattr(network, "module", network)
+        self.network: PrototypeClassifier = bare_network(network)
         self.data_loader = data_loader
         self.device = device
         self.optimizer = optimizer
         self.start_epoch = start_epoch
         self.interval = interval
         self.last_epoch = last_epoch
-        self.limits = {
+        self.limits: dict[str, Any] = {
             "far_distance": far_distance,
             "far_share": far_share,
             "duplicate_cosine": duplicate_cosine,
             "prune_unused": prune_unused,
         }
-        self.keys = {"image_key": image_key, "label_key": label_key, "id_key": id_key}
+        self.keys: dict[str, Any] = {"image_key": image_key, "label_key": label_key, "id_key": id_key}
         self.report: AdaptationReport | None = None
 
     def attach(self, engine: Engine) -> None:

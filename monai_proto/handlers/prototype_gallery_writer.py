@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from monai_proto.data.source_images import SourceImages
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 from monai_proto.visualize.prototype_gallery import draw_prototype_gallery
 
@@ -39,7 +40,7 @@ class PrototypeGalleryWriter:
         write: bool = True,
     ) -> None:
         self.output_dir = Path(output_dir)
-        self.network: PrototypeClassifier = getattr(network, "module", network)
+        self.network: PrototypeClassifier = bare_network(network)
         self.class_names = list(class_names)
         self.sources = SourceImages(source_dir)
         self.image_files = image_files
@@ -63,6 +64,6 @@ class PrototypeGalleryWriter:
         ]
         if self.image_files is not None:
             ids = {record.image_id for *_, record in records if record is not None}
-            self.sources.save(sorted(ids), lambda image_id: self.image_files[image_id])
+            self.sources.save(sorted(ids), self.image_files.__getitem__)
         pages = draw_prototype_gallery(records, self.sources.load, self.class_names, self.output_dir / "gallery.png")
         engine.logger.info(f"Prototype gallery: {', '.join(map(str, pages))}")

@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 
 from monai_proto.engines.embedded_batches import EmbeddedBatches
 from monai_proto.engines.push_prototypes import PushReport, push_prototypes
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.blocks.prototype_provenance import ProvenanceRecord
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 from monai_proto.networks.patch_grid import patch_box
@@ -62,7 +63,7 @@ class PrototypePushHandler:
     ) -> None:
         if start_epoch < 1 or interval < 1:
             raise ValueError(f"start_epoch and interval must be at least 1, got {start_epoch} and {interval}.")
-        self.network: PrototypeClassifier = getattr(network, "module", network)
+        self.network: PrototypeClassifier = bare_network(network)
         self.data_loader = data_loader
         self.device = device
         self.start_epoch = start_epoch
@@ -71,7 +72,7 @@ class PrototypePushHandler:
         self.mode = mode
         self.momentum = momentum
         self.max_patches_per_class = max_patches_per_class
-        self.keys = {"image_key": image_key, "label_key": label_key, "id_key": id_key}
+        self.keys: dict[str, Any] = {"image_key": image_key, "label_key": label_key, "id_key": id_key}
         self.amp = amp
         self.report: PushReport | None = None
 
@@ -95,6 +96,7 @@ class PrototypePushHandler:
         batches = EmbeddedBatches(self.network, self.data_loader, self.device, self.mode, amp=amp, **self.keys)
         report = push_prototypes(bank, batches, momentum, max_patches_per_class, normalize=bank.normalize)
         for pushed in report.pushed:
+            assert batches.grid is not None  # a patch was found, so a batch was read
             box = patch_box(pushed.patch_index, batches.grid)
             record = ProvenanceRecord(pushed.image_id, pushed.patch_index, box, pushed.distance, engine.state.epoch)
             bank.provenance.record(pushed.slot, record)

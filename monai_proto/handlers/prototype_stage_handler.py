@@ -6,6 +6,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 
 __all__ = ["PrototypeStageHandler"]
@@ -48,7 +49,7 @@ class PrototypeStageHandler:
         settings = (last_layer_learning_rate, last_layer_weight_decay)
         if optimizer is None and any(setting is not None for setting in settings):
             raise ValueError("last_layer_learning_rate and last_layer_weight_decay need the optimizer.")
-        self.network: PrototypeClassifier = getattr(network, "module", network)
+        self.network: PrototypeClassifier = bare_network(network)
         self.warm_up_epochs = warm_up_epochs
         self.last_layer_epochs = last_layer_epochs
         self.optimizer = optimizer
@@ -63,8 +64,11 @@ class PrototypeStageHandler:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
+        max_epochs = engine.state.max_epochs
+        if max_epochs is None:
+            raise ValueError("the trainer must have max_epochs: the last stage is counted from the end.")
         stage = "joint"
-        if engine.state.epoch > engine.state.max_epochs - self.last_layer_epochs:
+        if engine.state.epoch > max_epochs - self.last_layer_epochs:
             stage = "last_layer"
         elif engine.state.epoch <= self.warm_up_epochs:
             stage = "warm_up"
@@ -72,10 +76,10 @@ class PrototypeStageHandler:
             engine.logger.info(f"Epoch {engine.state.epoch}: stage {stage}.")
             self.network.set_stage(stage)
         if stage == "last_layer" and self.optimizer is not None:
-            self._set_rates((engine.state.max_epochs - engine.state.epoch + 1) / self.last_layer_epochs)
+            self._set_rates(self.optimizer, (max_epochs - engine.state.epoch + 1) / self.last_layer_epochs)
 
-    def _set_rates(self, share_left: float) -> None:
-        for group in self.optimizer.param_groups:
+    def _set_rates(self, optimizer: torch.optim.Optimizer, share_left: float) -> None:
+        for group in optimizer.param_groups:
             if self.last_layer_learning_rate is not None:
                 group["lr"] = self.last_layer_learning_rate * share_left
             if self.last_layer_weight_decay is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
@@ -43,8 +45,9 @@ class TrustedShareHandler:
 
     def note(self, engine: Engine) -> None:
         """Keep what one step says, without waiting for the device."""
-        self._shares.append(engine.state.output["trusted_share"])
-        self._skipped.append(engine.state.output["skipped_step"])
+        output: Any = engine.state.output  # ignite annotates it as a number
+        self._shares.append(output["trusted_share"])
+        self._skipped.append(output["skipped_step"])
 
     def report(self, engine: Engine) -> None:
         """Sum the epoch up."""

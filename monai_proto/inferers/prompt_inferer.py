@@ -8,6 +8,8 @@ from monai.utils import convert_to_dst_type
 from torch import nn
 
 from monai_proto.data.prefix_cache import PrefixCache
+from monai_proto.networks.bare_network import bare_network
+from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter
 
 __all__ = ["PromptInferer"]
 
@@ -24,7 +26,8 @@ class PromptInferer(Inferer):
     def __init__(self, prefix_cache: PrefixCache | None = None) -> None:
         self.prefix_cache = prefix_cache
 
-    def __call__(
+    # MONAI's evaluators pass the prompts by their names; any other argument is a mistake
+    def __call__(  # type: ignore[override]
         self,
         inputs: torch.Tensor,
         network: nn.Module,
@@ -54,7 +57,8 @@ class PromptInferer(Inferer):
     ) -> torch.Tensor:
         if self.prefix_cache is None:
             return network(inputs, boxes, points, labels)
-        bare = getattr(network, "module", network)
+        bare: AdaptableSegmenter = bare_network(network)
         with torch.autocast(inputs.device.type, enabled=False):  # one entry for training and evaluation
             features = self.prefix_cache(inputs)
-        return bare.segment(bare(features=features).embedding, tuple(inputs.shape[-2:]), boxes, points, labels)
+        size = (inputs.shape[-2], inputs.shape[-1])
+        return bare.segment(bare(features=features).embedding, size, boxes, points, labels)

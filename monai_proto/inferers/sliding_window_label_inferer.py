@@ -109,7 +109,8 @@ class SlidingWindowLabelInferer(Inferer):
         weight = compute_importance_map(self.roi_size, self.mode, _SIGMA_SCALE, window_device, torch.float32)
         for first in range(0, len(windows), self.sw_batch_size):
             batch = windows[first : first + self.sw_batch_size]
-            patches = torch.stack([image[(slice(None), *window)] for window in batch]).to(window_device)
+            places = [(slice(None), *window) for window in batch]
+            patches = torch.stack([image[place] for place in places]).to(window_device)
             scores = network(patches, *args, **kwargs)
             self._require_scores(scores, patches)
             for window, window_scores in zip(batch, scores, strict=True):
@@ -133,7 +134,7 @@ class SlidingWindowLabelInferer(Inferer):
 
     @staticmethod
     def _require_scores(scores: Any, patches: torch.Tensor) -> None:
-        shape = getattr(scores, "shape", ())
+        shape: tuple[int, ...] = getattr(scores, "shape", ())
         if len(shape) != patches.ndim or shape[2:] != patches.shape[2:] or shape[1] < 2:
             found = tuple(shape) if shape else type(scores).__name__
             raise ValueError(
@@ -165,11 +166,13 @@ class _LabelStitcher:
             label_type = torch.uint8 if scores.shape[0] <= 256 else torch.int16
             self.labels = torch.zeros(self.sizes, dtype=label_type, device=self.device)
         self._label_slices_before(window[self.axis].start)
-        place = [slice(0, self.depth) if axis == self.axis else part for axis, part in enumerate(window)]
-        self.scores[(slice(None), *place)] += scores
+        in_slab = (slice(0, self.depth) if axis == self.axis else part for axis, part in enumerate(window))
+        place = (slice(None), *in_slab)
+        self.scores[place] += scores
 
     def finish(self) -> torch.Tensor:
         self._label(self.depth)
+        assert self.labels is not None  # an image has at least one window
         return self.labels
 
     def _label_slices_before(self, start: int) -> None:
@@ -178,11 +181,14 @@ class _LabelStitcher:
             return
         self._label(done)
         kept = self.depth - done
+        assert self.scores is not None  # made by the first window
         for class_scores in self.scores:  # one class at a time: a second slab of scores would double the memory
             class_scores.narrow(self.axis, 0, kept).copy_(class_scores.narrow(self.axis, done, kept).clone())
             class_scores.narrow(self.axis, kept, done).zero_()
         self.start = start
 
     def _label(self, count: int) -> None:
+        assert self.scores is not None
+        assert self.labels is not None
         decided = self.scores.narrow(self.axis + 1, 0, count).argmax(dim=0)
         self.labels.narrow(self.axis, self.start, count).copy_(decided)

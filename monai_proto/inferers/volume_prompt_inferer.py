@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 from torch import nn
 
 from monai_proto.data.prefix_cache import PrefixCache
+from monai_proto.networks.bare_network import bare_network
+from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter
 
 __all__ = ["VolumePromptInferer"]
 
@@ -36,7 +40,8 @@ class VolumePromptInferer(Inferer):
         self.slice_batch_size = slice_batch_size
         self.prefix_cache = prefix_cache
 
-    def __call__(
+    # MONAI's evaluators pass the prompts by their names; any other argument is a mistake
+    def __call__(  # type: ignore[override]
         self,
         inputs: torch.Tensor,
         network: nn.Module,
@@ -64,23 +69,26 @@ class VolumePromptInferer(Inferer):
         """
         if inputs.ndim != 5 or inputs.shape[:2] != (1, 1):
             raise ValueError(f"inputs must be one volume (1, 1, X, Y, Z), got {tuple(inputs.shape)}.")
-        bare = getattr(network, "module", network)
+        bare: AdaptableSegmenter = bare_network(network)
         embed_prefix = self.prefix_cache or bare.embed_prefix
         stack = torch.as_tensor(inputs)[0, 0].as_subclass(torch.Tensor).movedim(int(axis), 0)
+        size = (stack.shape[1], stack.shape[2])
         logits = torch.full(stack.shape, _NOTHING, device=stack.device)
         for chosen in slices[0].unique().split(self.slice_batch_size):
             pictures = stack[chosen][:, None].expand(-1, 3, -1, -1)
             embedding = bare.student(embed_prefix(pictures)).embedding
             for rows, prompt in _prompts_alike(torch.isin(slices[0], chosen), boxes[0], points[0], labels[0]):
                 of_slice = slices[0][rows]
-                masks = bare.segment(embedding[torch.searchsorted(chosen, of_slice)], tuple(stack.shape[1:]), *prompt)
+                masks = bare.segment(embedding[torch.searchsorted(chosen, of_slice)], size, *prompt)
                 for index, mask in zip(of_slice.tolist(), masks[:, 0].float(), strict=True):
                     logits[index] = torch.maximum(logits[index], mask)
         volume = logits.movedim(0, int(axis))[None, None]
         return convert_to_dst_type(volume, inputs, dtype=volume.dtype)[0]
 
 
-def _prompts_alike(wanted: torch.Tensor, boxes: torch.Tensor, points: torch.Tensor, labels: torch.Tensor):
+def _prompts_alike(
+    wanted: torch.Tensor, boxes: torch.Tensor, points: torch.Tensor, labels: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]]]:
     """Rows that can go through the decoder together: with a box or without, and of one number of points."""
     has_box, counts = ~boxes.isnan().any(dim=1), (labels >= 0).sum(dim=1)
     kinds = torch.stack([has_box.long(), counts], dim=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -41,8 +42,9 @@ def backbone_features(backbone: nn.Module, images: torch.Tensor, prefix_tokens: 
     Raises:
         ValueError: when the result has no known form, or tokens do not fill the grid.
     """
-    if hasattr(backbone, "forward_features"):
-        features = backbone.forward_features(images)
+    forward_features: Callable[[torch.Tensor], Any] | None = getattr(backbone, "forward_features", None)
+    if forward_features is not None:
+        features = forward_features(images)
         tokens = getattr(backbone, "num_prefix_tokens", 0)
     elif hasattr(backbone, "patch_embedding") and hasattr(backbone, "blocks"):
         features, tokens = _encode_tokens(backbone, images), int(hasattr(backbone, "cls_token"))
@@ -79,9 +81,10 @@ def _token_grid(num_patches: int, spatial: tuple[int, ...]) -> tuple[int, ...]:
 
 def _encode_tokens(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """All tokens of MONAI's vision transformers; their forward passes add a classifier, or mask patches."""
-    tokens = network.patch_embedding(images)
-    if hasattr(network, "cls_token"):
-        tokens = torch.cat([network.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-    for block in network.blocks:
+    tokens = network.get_submodule("patch_embedding")(images)
+    class_token: torch.Tensor | None = getattr(network, "cls_token", None)
+    if class_token is not None:
+        tokens = torch.cat([class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+    for block in cast("nn.ModuleList", network.blocks):  # torch says of every attribute: a tensor or a module
         tokens = block(tokens)
-    return network.norm(tokens) if hasattr(network, "norm") else tokens
+    return network.get_submodule("norm")(tokens) if hasattr(network, "norm") else tokens

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from monai_proto.networks.bare_network import bare_network
+
 __all__ = ["backbone_parameter_groups"]
 
 
@@ -28,10 +30,10 @@ def backbone_parameter_groups(
     Returns:
         two groups with ``params`` and ``name``, the first one also with ``lr``.
     """
-    network = getattr(network, "module", network)
+    network = bare_network(network)
     if not hasattr(network, "backbone"):
         raise ValueError(f"network must have a submodule backbone, {type(network).__name__} has none.")
-    backbone = list(network.backbone.parameters())
+    backbone = list(network.get_submodule("backbone").parameters())
     known = {id(parameter) for parameter in backbone}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
     rest += [] if loss is None else [parameter for parameter in loss.parameters() if parameter.requires_grad]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from monai_proto.phantoms.volume_dataset import write_ct_phantom_dataset, write_
 
 __all__ = ["phantom_dataset_dir"]
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[..., Path]] = {
     "mri": write_mri_phantom_dataset,
     "ct": write_ct_phantom_dataset,
     "dermoscopy": write_dermoscopy_phantom_dataset,

@@ -13,7 +13,10 @@ __all__ = ["ellipsoid_distance", "smooth_union", "tube_distance"]
 
 
 def ellipsoid_distance(
-    points: np.ndarray, centre: Sequence[float], radii: Sequence[float], rotation: np.ndarray | None = None
+    points: np.ndarray,
+    centre: Sequence[float] | np.ndarray,
+    radii: Sequence[float],
+    rotation: np.ndarray | None = None,
 ) -> np.ndarray:
     """Distance to an ellipsoid.
 

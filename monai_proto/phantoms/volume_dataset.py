@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -35,7 +35,7 @@ class _DatasetKind:
     modality: str
     labels: dict[str, str]
     pair: tuple[str, str]  # what the two volumes of a patient with two are called
-    make: Callable[[int, int, str | None], Phantom]  # seed, index of the patient, which of the pair
+    make: Callable[[int, int, Any], Phantom]  # seed, index of the patient, which of the pair
 
 
 def write_mri_phantom_dataset(

@@ -45,10 +45,10 @@ class VolumeGrid:
 
 
 def make_grid(
-    extent: Sequence[float],
+    extent: Sequence[float] | np.ndarray,
     spacing: Sequence[float],
     axis_codes: str,
-    centre: Sequence[float] = (0.0, 0.0, 0.0),
+    centre: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
     rotation: np.ndarray | None = None,
 ) -> VolumeGrid:
     """A grid that covers a box of the world.
@@ -77,7 +77,7 @@ def make_grid(
     return VolumeGrid(shape=(int(sizes[0]), int(sizes[1]), int(sizes[2])), affine=affine)
 
 
-def rotation_matrix(degrees: Sequence[float]) -> np.ndarray:
+def rotation_matrix(degrees: Sequence[float] | np.ndarray) -> np.ndarray:
     """Rotation (3, 3) about the x, then the y, then the z axis, by angles in degrees."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])

@@ -3,8 +3,8 @@
 from monai_proto.data.boxes.checks import box_problems, check_boxes
 from monai_proto.data.boxes.from_mask import boxes_from_mask
 from monai_proto.transforms.bidirectional_copy_paste import RandBidirectionalCopyPaste
-from monai_proto.transforms.boxes_from_mask import BoxesFromMaskd
-from monai_proto.transforms.check_boxes import CheckBoxesd
+from monai_proto.transforms.boxes_from_maskd import BoxesFromMaskd
+from monai_proto.transforms.check_boxesd import CheckBoxesd
 from monai_proto.transforms.grey_range import VolumeToGreyd, intensity_window
 from monai_proto.transforms.load_color_images import LoadColorImaged
 from monai_proto.transforms.load_object_mask import LoadObjectMaskd

@@ -67,12 +67,14 @@ class RandBidirectionalCopyPaste(RandomizableTransform):
         sizes = self._box_sizes(spatial_shape)
         for b, starts in enumerate(self._starts):
             box = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
-            from_labelled[(b, 0, *box)] = False
+            place: tuple[int | slice, ...] = (b, 0, *box)
+            from_labelled[place] = False
             if (b + self._direction) % 2:
                 from_labelled[b].logical_not_()
         return from_labelled
 
-    def __call__(
+    # MONAI's transforms take one item; this one mixes two batches
+    def __call__(  # type: ignore[override]
         self, labelled: Sequence[torch.Tensor], unlabelled: Sequence[torch.Tensor]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from monai.config import KeysCollection
@@ -38,7 +38,11 @@ class LoadColorImaged(LoadImaged):
     def __init__(self, keys: KeysCollection, min_size: int = 0, allow_missing_keys: bool = False) -> None:
         reader = PILReader(converter=partial(to_rgb, min_size=min_size), reverse_indexing=False)
         super().__init__(
-            keys, reader=reader, ensure_channel_first=True, image_only=True, allow_missing_keys=allow_missing_keys
+            keys,
+            reader=cast("Any", reader),  # MONAI takes a reader itself, which its annotation leaves out
+            ensure_channel_first=True,
+            image_only=True,
+            allow_missing_keys=allow_missing_keys,
         )
         self._reader = reader
 

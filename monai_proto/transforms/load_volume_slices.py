@@ -7,13 +7,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 from nibabel.spatialimages import SpatialImage
 
+from monai_proto.data.nifti import load_spatial_image
 from monai_proto.data.voxel_grid import grid_deviation
 from monai_proto.transforms.grey_range import grey_range, to_grey
 
@@ -96,7 +96,7 @@ class LoadVolumeSliced(Transform):
 
 def _open(file: str, what: str) -> SpatialImage:
     try:
-        return nib.load(file)
+        return load_spatial_image(file)
     except Exception as error:  # what a reader raises on damaged bytes is not limited to a few types
         raise ValueError(f"{what} file {file} cannot be read: {error}") from error
 

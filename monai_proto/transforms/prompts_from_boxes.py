@@ -67,12 +67,12 @@ def prompts_from_boxes(
         ValueError: when an option is unknown, or boxes give no ring.
     """
     require_prompt_options(prompt, ring_labels)
-    boxes = prompted_box(small, big, prompt) if prompt in _SHARE_OF_SMALL else None
+    boxes = prompted_box(small, big, prompt).float() if prompt in _SHARE_OF_SMALL else None
     if prompt not in ("ring_points", "both"):
-        return Prompts(boxes.float(), None, None)
+        return Prompts(boxes, None, None)
     points = sample_ring_points(small, big, num_points, generator)
     labels = torch.full(points.shape[:2], int(ring_labels == "foreground"), device=points.device)
-    return Prompts(None if boxes is None else boxes.float(), points.float(), labels)
+    return Prompts(boxes, points.float(), labels)
 
 
 def prompted_box(small: Any, big: Any, prompt: str) -> Any:
@@ -126,7 +126,9 @@ class PromptsFromBoxesd(Transform):
             prompts = prompts_from_boxes(small, big, self.prompt, self.ring_labels, self.num_points, generator)
         except ValueError as error:
             raise ValueError(f"{item_name(data, ['image', 'mask'])}: {error}") from error
-        given = {f"prompt_{name}": value[0] for name, value in prompts._asdict().items() if value is not None}
+        given: dict[Hashable, Any] = {
+            f"prompt_{name}": value[0] for name, value in prompts._asdict().items() if value is not None
+        }
         return {**data, **given}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from monai_proto.transforms.prompts_from_boxes import prompted_box
 from monai_proto.visualize.image_panel import add_panel, rgb_image, save_figure, shorten, show_image
@@ -18,7 +18,7 @@ from monai_proto.visualize.image_panel import add_panel, rgb_image, save_figure,
 __all__ = ["BoxPicture", "draw_before_after", "draw_box_supervision"]
 
 _WIDTH, _HEIGHT, _CAPTION, _GAP = 2.6, 2.1, 0.26, 0.08  # of a panel and what lies around it, in inches
-_OUTLINE = [withStroke(linewidth=1, foreground="black")]
+_OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=1, foreground="black")]
 _SMALL, _BIG, _POINTS, _MASK, _TRUTH = "#ffe45e", "#00e5ff", "#ff4fd8", "#39ff14", "#ffffff"
 
 

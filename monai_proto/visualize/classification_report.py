@@ -156,7 +156,15 @@ def _relative_link(file: str | os.PathLike, folder: Path) -> str:
     return quote(Path(relative).as_posix())
 
 
-def _check(image_ids, probabilities, labels, uncertainty, abstained, class_names, figures) -> None:
+def _check(
+    image_ids: Sequence[str],
+    probabilities: torch.Tensor,
+    labels: torch.Tensor,
+    uncertainty: torch.Tensor,
+    abstained: torch.Tensor,
+    class_names: Sequence[str],
+    figures: Mapping[str, str | os.PathLike],
+) -> None:
     require_probabilities(probabilities, labels)
     cases, num_classes = probabilities.shape
     require_case_values(uncertainty, cases, "uncertainty")

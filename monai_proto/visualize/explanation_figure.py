@@ -29,7 +29,7 @@ from monai_proto.visualize.image_panel import (
 __all__ = ["draw_explanation"]
 _FOR, _AGAINST, _ABSTAINED = "#0072b2", "#d55e00", "#b00020"  # blue and vermilion also differ to the colour-blind
 _WIDE, _GAP = 3.0, 0.15  # of a column and between columns, in inches
-_PANEL_TITLE = {"fontsize": 9, "loc": "left", "pad": 3, "parse_math": False}
+_PANEL_TITLE: dict[str, Any] = {"fontsize": 9, "loc": "left", "pad": 3, "parse_math": False}
 _MOST_OPPOSING = 2  # rows against the answer
 _MOST_CLASSES = 10  # bars that fit beside the image
 
@@ -116,7 +116,7 @@ def _write_title(figure: Figure, explanation: Explanation, names: Sequence[str])
         text, colour = f"Abstained: too uncertain to answer. Most likely {names[answer]}, {figures}", _ABSTAINED
     else:
         text, colour = f"Answer: {names[answer]}, {figures}. Not abstained", "black"
-    style = {"fontsize": 12, "fontweight": "bold", "color": colour, "parse_math": False}
+    style: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "color": colour, "parse_math": False}
     figure.text(_GAP / figure.get_figwidth(), 1 - 0.1 / figure.get_figheight(), text, va="top", **style)
 
 
@@ -147,9 +147,9 @@ def _with_heat(picture: np.ndarray, activation: torch.Tensor) -> np.ndarray:
     span = heat.max() - heat.min()
     if not span > 0:
         return picture  # the same everywhere (a pooled embedding): no part stands out
-    heat = ((heat - heat.min()) / span).numpy()[..., None]
-    colours = colormaps["turbo"](heat[..., 0])[..., :3] * 255
-    cover = 0.5 * heat
+    share = ((heat - heat.min()) / span).numpy()
+    colours = np.asarray(colormaps["turbo"](share))[..., :3] * 255
+    cover = 0.5 * share[..., None]
     return ((1 - cover) * picture + cover * colours).round().astype(np.uint8)
 
 
@@ -174,7 +174,7 @@ def _write_share(
         f"adds {evidence.contribution:+.2f} to logit {logit:.2f}{share}",
     ]
     axes.set(xlim=(-1, 1), ylim=(0, 1))
-    style = {"ha": "left", "va": "top", "parse_math": False}
+    style: dict[str, Any] = {"ha": "left", "va": "top", "parse_math": False}
     axes.text(-1, 1.0, f"{direction} {answer}", fontsize=11, fontweight="bold", color=colour, **style)
     axes.text(-1, 0.82, "\n".join(lines), fontsize=9, linespacing=1.4, **style)
     axes.plot([0, 0], [0, 0.16], color="black", linewidth=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -99,7 +100,7 @@ def _class_then_slot(record: Prototype) -> tuple[int, int]:
 
 
 def _write_line(figure: Figure, top: float, text: str, size: float) -> None:
-    style = {"fontsize": size, "fontweight": "bold", "va": "top", "parse_math": False}
+    style: dict[str, Any] = {"fontsize": size, "fontweight": "bold", "va": "top", "parse_math": False}
     figure.text(_GAP / figure.get_figwidth(), 1 - top / figure.get_figheight(), text, **style)
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monai_proto.data.volume_slices import SliceOptions, volume_slice
+from monai_proto.data.boxes.annotation import BoxAnnotation, BoxOptions
+from monai_proto.data.volume_slices import SliceOptions, boxes_of_volume_pairs, volume_slice
 
 
 def test_anatomical_axes_follow_the_affine():
@@ -41,3 +42,9 @@ def test_a_slice_keeps_the_order_of_the_other_axes():
 def test_refuses_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         SliceOptions(**options)
+
+
+def test_label_map_without_an_image_is_a_problem_not_an_error(tmp_path):
+    alone = BoxAnnotation("case", None, "case", mask=tmp_path / "case.nii.gz")
+    (annotation,) = boxes_of_volume_pairs([alone], SliceOptions(), BoxOptions())
+    assert annotation.problems == ["label without image"]

@@ -78,6 +78,15 @@ def test_flipped_byte_in_gzip_is_unreadable(tmp_path) -> None:
     assert read_volume(file)[0] is None
 
 
+def test_cifti_file_is_called_nifti_but_holds_no_volume(tmp_path) -> None:
+    cortex = nib.cifti2.BrainModelAxis.from_mask(np.ones((2, 2, 2), bool), affine=np.eye(4), name="cortex_left")
+    image = nib.cifti2.Cifti2Image(np.zeros((1, 8), np.float32), header=(nib.cifti2.ScalarAxis(["area"]), cortex))
+    nib.save(image, tmp_path / "case.dscalar.nii")
+    volume, problems = read_volume(tmp_path / "case.dscalar.nii")
+    assert volume is None
+    assert "must hold a volume, got a Cifti2Image" in problems[0].message
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -12,9 +12,9 @@ from dicom_files import CT, OBLIQUE, SR, new_dataset, write_series
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless, generate_uid
 
 from monai_proto.data.nifti import write_nifti
-from monai_proto.dicom.header import NotDicomError, read_header
+from monai_proto.dicom.header import FrameHeader, NotDicomError, read_header
 from monai_proto.dicom.pixels import read_pixels
-from monai_proto.dicom.series import SeriesRejectedError, assemble_series
+from monai_proto.dicom.series import DicomSeries, SeriesRejectedError, assemble_series
 from monai_proto.dicom.series_folder import walk_files
 
 
@@ -214,3 +214,16 @@ def test_links_that_lead_out_of_the_tree_are_not_followed(tmp_path):
         ("link", "link that leads outside of the folder"),
         ("same", None),
     ]
+
+
+def test_series_without_slices_has_no_voxels():
+    with pytest.raises(ValueError, match="series must have slices"):
+        read_pixels(DicomSeries((), np.eye(4), (), ()))
+
+
+@pytest.mark.parametrize("missing", ["position", "orientation", "spacing"])
+def test_frame_without_its_header_has_no_place(missing):
+    known = {"position": (0.0, 0.0, 0.0), "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "spacing": (1.0, 1.0)}
+    assert FrameHeader(**known).place() == tuple(known.values())
+    with pytest.raises(ValueError, match="must have position, orientation and pixel spacing"):
+        FrameHeader(**{**known, missing: None}).place()

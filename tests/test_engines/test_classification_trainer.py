@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 import torch.nn.functional as F
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.handlers import StatsHandler
 from torch import nn
@@ -238,3 +238,9 @@ def test_intervals_that_do_not_fit():
         PrototypeStageHandler(network, warm_up_epochs=-1)
     with pytest.raises(ValueError, match="need the optimizer"):
         PrototypeStageHandler(network, last_layer_weight_decay=0.1)
+
+
+def test_last_stage_needs_an_end_to_count_from():
+    stages = PrototypeStageHandler(PrototypeClassifier(make_trunk(), PrototypeHead(2, 8, 2, 16)), last_layer_epochs=1)
+    with pytest.raises(ValueError, match="must have max_epochs"):
+        stages(Engine(lambda engine, batch: None))

@@ -335,7 +335,7 @@ def test_default_weights_have_ham10000s_order_and_a_long_tail() -> None:
 def test_plan_keeps_lesions_on_one_side_and_numbers_as_asked() -> None:
     numbers = {"training": 280, "validation": 70, "test": 71}
     plan = plan_lesions(numbers, seed=0)
-    indices = [lesion.index for lesions in plan.values() for lesion in lesions]
+    indices = [lesion.number for lesions in plan.values() for lesion in lesions]
     assert indices == list(range(len(indices)))
     for part, lesions in plan.items():
         assert sum(lesion.num_views for lesion in lesions) == numbers[part]

@@ -160,7 +160,7 @@ class DicomNode:
         try:
             result = self.segment(folder, folder / "result")
             if self.answer_to:
-                self._send(result)
+                self._send(result, self.answer_to)
         except Exception as error:  # nothing that a model or a network does may end the node or lose an image
             reason = str(error) or type(error).__name__
             detail = "" if isinstance(error, (ValueError, ConnectionError)) else f"\n\n{traceback.format_exc()}"
@@ -170,11 +170,10 @@ class DicomNode:
             self.folders.finish(folder)
             self.report(f"done: {folder.name}")
 
-    def _send(self, file: Path) -> None:
+    def _send(self, file: Path, peer: Peer) -> None:
         pynetdicom, dataset = dicom_package("pynetdicom"), dicom_package("pydicom").dcmread(file)
         entity = pynetdicom.AE(ae_title=self.ae_title)
         entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-        peer = self.answer_to
         association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
         if not association.is_established:
             raise ConnectionError(f"segmented, but {peer.ae_title} at {peer.host}:{peer.port} does not answer")

@@ -27,6 +27,7 @@ from PIL import Image
 from monai_proto.apps.monailabel.label_checks import is_picture, label_problem
 from monai_proto.data.atomic_write import write_text_atomically
 from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.nifti import load_spatial_image
 from monai_proto.data.volume_slices import SliceOptions
 
 __all__ = ["BOXES_TAG", "boxed_items", "read_client_boxes", "write_boxes"]
@@ -102,7 +103,7 @@ def boxed_items(
 
 def _values_in_small_box(mask: str | os.PathLike, entry: Mapping[str, Any]) -> list[int]:
     """Label values in the small box of a slice, else all of the label map."""
-    labels = nib.load(mask)
+    labels = load_spatial_image(mask)
     voxels = np.asarray(labels.dataobj).reshape(labels.shape[:3])
     axis = SliceOptions(axis=str(entry["axis"])).voxel_axis(labels.affine)
     x1, y1, x2, y2 = (round(value) for value in entry["small_box"])
@@ -116,8 +117,8 @@ def _plain_object(entry: Any, image: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"Boxes: an object must have {', '.join(wanted)}, got {entry}.")
     item = {key: entry[key] for key in wanted}
     if "slice" in item:
-        axis = SliceOptions(axis=str(item["axis"])).voxel_axis(nib.load(image).affine)
-        count = nib.load(image).shape[axis]
+        axis = SliceOptions(axis=str(item["axis"])).voxel_axis(load_spatial_image(image).affine)
+        count = load_spatial_image(image).shape[axis]
         if not isinstance(item["slice"], int) or not 0 <= item["slice"] < count:
             raise ValueError(f"Boxes: slice must be in 0 .. {count - 1}, got {item['slice']}.")
     return item
@@ -126,7 +127,7 @@ def _plain_object(entry: Any, image: str | os.PathLike) -> dict[str, Any]:
 def _from_markups(markups: Sequence[Any], image: str | os.PathLike) -> list[dict[str, Any]]:
     if is_picture(image):
         raise ValueError('ROI markups are for volumes; send boxes of a picture as JSON with "objects".')
-    affine = nib.load(image).affine
+    affine = load_spatial_image(image).affine
     return _paired_volume_boxes([_voxel_box(markup, affine) for markup in markups], image)
 
 
@@ -152,7 +153,7 @@ def _from_label_map(file: str | os.PathLike, image: str | os.PathLike) -> list[d
             values = np.asarray(picture.convert("L"))
         pairs = _pairs([_extent(values == value)[:, ::-1] for value in np.unique(values[values > 0])])
         return [{"small_box": small.ravel().tolist(), "big_box": big.ravel().tolist()} for small, big in pairs]
-    values = np.asarray(LoadImage(image_only=True)(file)).reshape(nib.load(image).shape[:3])
+    values = np.asarray(LoadImage(image_only=True)(file)).reshape(load_spatial_image(image).shape[:3])
     return _paired_volume_boxes([_extent(values == value) for value in np.unique(values[values > 0])], image)
 
 
@@ -180,7 +181,7 @@ def _pairs(boxes: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _paired_volume_boxes(boxes: Sequence[np.ndarray], image: str | os.PathLike) -> list[dict[str, Any]]:
     """Pairs of 3-D boxes as boxes in a few axial slices of the small one."""
-    volume = nib.load(image)
+    volume = load_spatial_image(image)
     axis = SliceOptions(axis="axial").voxel_axis(volume.affine)
     row, column = (a for a in range(3) if a != axis)
     objects = []
@@ -200,7 +201,7 @@ def _slice_size(image: str | os.PathLike, entry: Mapping[str, Any]) -> tuple[int
     if is_picture(image):
         with Image.open(image) as picture:
             return picture.size[1], picture.size[0]
-    volume = nib.load(image)
+    volume = load_spatial_image(image)
     axis = SliceOptions(axis=str(entry["axis"])).voxel_axis(volume.affine)
     height, width = (volume.shape[a] for a in range(3) if a != axis)
     return height, width

@@ -91,9 +91,9 @@ class BundleTask(BundleInferTask):
             refuse(404, f"Bundle {self.bundle.name} has no weights {name}.")
         return str(file)
 
-    def _get_network(self, device: str, data: dict[str, Any] | None) -> torch.nn.Module:
+    def _get_network(self, device: str, data: dict[str, Any] | None) -> Any:
         """
-        The network with the weights asked for, kept until the file changes.
+        The network with the weights asked for, of the class that the bundle names; kept until the file changes.
 
         Raises:
             HTTPException: 409 when the weights are not this network's.

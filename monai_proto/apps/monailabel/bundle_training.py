@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -172,7 +173,7 @@ def loader(path: str, target: str) -> dict[str, Any]:
     }
 
 
-def _require_finite(file) -> None:
+def _require_finite(file: str | os.PathLike) -> None:
     weights = torch.load(file, map_location="cpu", weights_only=True)["model"]
     wrong = [name for name, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if wrong:

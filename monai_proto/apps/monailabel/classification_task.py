@@ -13,6 +13,7 @@ from monailabel.utils.others.generic import name_to_device
 from monai_proto.apps.monailabel.bundle_task import BundleTask
 from monai_proto.data.color_image import read_color_image
 from monai_proto.data.source_images import SourceImages
+from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 from monai_proto.visualize.explain import explain
 from monai_proto.visualize.explanation_figure import draw_explanation
 
@@ -36,7 +37,7 @@ class ClassificationTask(BundleTask):
         path = str(request["image"])
         self.require_kind(path)
         device = name_to_device(request.get("device", "cuda"))
-        network = self._get_network(device, request)
+        network: PrototypeClassifier = self._get_network(device, request)
         item = Compose(self.pre_transforms({"device": device}))({"image": path, "image_id": Path(path).stem})
         with torch.no_grad():
             output, grid = network.answer(item["image"][None].to(device))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from monai_proto.dicom.segments import Segment, segment_of_name, segments_from_m
 __all__ = ["LabelClasses", "bundle_segments"]
 
 _MOST = 255
+
+Key = TypeVar("Key")
 
 
 def bundle_segments(bundle: BundleCopy) -> list[Segment]:
@@ -86,5 +88,8 @@ class LabelClasses:
                 values.setdefault(segment.value, set()).add(segment)
                 for name in {segment.name.lower(), plain[segment.value].lower()}:
                     names.setdefault(name, set()).add(segment)
-        sure = [{key: next(iter(found)) for key, found in d.items() if len(found) == 1} for d in (names, values)]
-        return sure[0], sure[1]
+        return _sure(names), _sure(values)
+
+
+def _sure(found: Mapping[Key, set[Segment]]) -> dict[Key, Segment]:
+    return {key: next(iter(segments)) for key, segments in found.items() if len(segments) == 1}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.data import list_data_collate
@@ -20,7 +19,7 @@ from monai_proto.apps.monailabel.bundle_task import BundleTask
 from monai_proto.apps.monailabel.request_options import chosen_option
 from monai_proto.data.boxes.prompted_images import prompt_entries
 from monai_proto.data.color_image import read_color_image
-from monai_proto.data.nifti import write_nifti
+from monai_proto.data.nifti import load_spatial_image, write_nifti
 from monai_proto.data.prefix_cache import PrefixCache
 from monai_proto.data.volume_slices import SliceOptions
 from monai_proto.engines import PreparePromptBatch
@@ -50,7 +49,7 @@ class PromptTask(BundleTask):
         self._modality = conf.get("modality", "ct")
         self._cache: PrefixCache | None = None
         super().__init__(bundle, conf)
-        self.labels = dict.fromkeys(self.labels, 1)  # of a mask, not of channels
+        self.labels: dict[str, int] = dict.fromkeys(self.labels, 1)  # of a mask, not of channels
         if bundle.volumes:
             self._config["axis"] = list(_AXES)
             self._config["modality"] = sorted(("ct", "mr"), key=lambda name: name != self._modality)
@@ -66,7 +65,7 @@ class PromptTask(BundleTask):
         path = str(request["image"])
         self.require_kind(path)
         device = name_to_device(request.get("device", "cuda"))
-        network = self._get_network(device, request)
+        network: AdaptableSegmenter = self._get_network(device, request)
         item = self._volume_item(path, request) if self.bundle.volumes else _picture_item(path, request)
         if self.bundle.volumes:
             modality = chosen_option(request.get("modality"), self._modality)
@@ -92,7 +91,7 @@ class PromptTask(BundleTask):
 
     def _volume_item(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         axis = chosen_option(request.get("axis"), "axial")
-        place = SliceOptions(axis=str(axis)).voxel_axis(nib.load(path).affine)
+        place = SliceOptions(axis=str(axis)).voxel_axis(load_spatial_image(path).affine)
         prompts = _volume_prompts(place, *_given(request, 3, 6))
         return {"image": path, "image_id": Path(path).name, "axis": axis, "prompts": prompts}
 
@@ -105,7 +104,7 @@ class PromptTask(BundleTask):
         if ending not in _VOLUME_ENDINGS:
             raise ValueError(f"result_extension must be one of {', '.join(_VOLUME_ENDINGS)}, got {ending!r}.")
         file = tempfile.mkstemp(suffix=ending)[1]
-        affine = nib.load(path).affine
+        affine = load_spatial_image(path).affine
         if ending == ".nii.gz":
             write_nifti(file, mask.astype(np.uint8), affine)
         else:  # OHIF asks for .nrrd
@@ -163,5 +162,5 @@ def _volume_prompts(axis: int, foreground: list, background: list, roi: list) ->
             raise ValueError(f"roi spans no slice: {roi}.")
         slices.update(range(int(low[axis]), int(np.ceil(high[axis]))))
         box = [low[column], low[row], high[column], high[row]]
-    empty = {"foreground": [], "background": []}
+    empty: dict[str, list] = {"foreground": [], "background": []}
     return [{"slice": index, **_prompt(box, **points.get(index, empty))} for index in sorted(slices)]

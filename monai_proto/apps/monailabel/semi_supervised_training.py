@@ -93,8 +93,8 @@ class SemiSupervisedTraining(BundleTraining):
 
 def _volumes(datastore: CheckedLabels) -> tuple[list[str], list[str]]:
     """Names of the labelled and of the unlabelled volumes."""
-    parts = datastore.get_labeled_images(), datastore.get_unlabeled_images()
-    return tuple([study for study in part if datastore.is_volume(study)] for part in parts)
+    labelled, unlabelled = datastore.get_labeled_images(), datastore.get_unlabeled_images()
+    return [s for s in labelled if datastore.is_volume(s)], [s for s in unlabelled if datastore.is_volume(s)]
 
 
 def _readable_volume(datastore: CheckedLabels, study: str) -> tuple[Volume | None, str | None]:
@@ -103,17 +103,21 @@ def _readable_volume(datastore: CheckedLabels, study: str) -> tuple[Volume | Non
         volume, problems = read_volume(datastore.image_path(study))
     except ValueError as error:  # a DICOM series that makes up no volume
         return None, str(error)
+    if volume is None:
+        return None, _text(problems)
     return volume, _text(problems or check_image(volume))
 
 
 def _pair_problem(datastore: CheckedLabels, study: str, num_classes: int) -> str | None:
     volume, unusable = _readable_volume(datastore, study)
-    if unusable:
+    if volume is None or unusable:
         return unusable
     try:
         mask, problems = read_volume(datastore.label_path(study))
     except ValueError as error:  # a SEG that does not lie on its series
         return str(error)
+    if mask is None:
+        return _text(problems)
     problems = problems or check_same_shape(volume, mask)
     problems = problems or [*check_same_affine(volume, mask), *check_label_values(mask, range(num_classes))]
     return _text(problems)

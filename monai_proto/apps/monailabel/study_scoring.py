@@ -14,7 +14,8 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.utils.others.generic import name_to_device
 
 from monai_proto.active_learning.score_studies import StudyScores, score_studies
-from monai_proto.active_learning.study_score_cache import StudyScoreCache, file_stamp
+from monai_proto.active_learning.study_score import StudyScore
+from monai_proto.active_learning.study_score_cache import StudyFailure, StudyScoreCache, file_stamp
 from monai_proto.active_learning.study_scorer import StudyScorer
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.refusals import unwrapped
@@ -59,7 +60,7 @@ class PrototypeScoring(ScoringMethod):
             return self.studies[model]
         trained = {name: one.task.bundle.models / "training.json" for name, one in self.studies.items()}
         dates = {name: file.stat().st_mtime for name, file in trained.items() if file.is_file()}
-        return self.studies[max(dates, key=dates.get) if dates else next(iter(self.studies))]
+        return self.studies[max(dates, key=dates.__getitem__) if dates else next(iter(self.studies))]
 
 
 class StudyScoring:
@@ -89,18 +90,26 @@ class StudyScoring:
         scorer = self._scorer(device, datastore) if missing else None
         if cache.model_stamp != self._cache(datastore).model_stamp:
             raise RuntimeError(f"The model of {self.task.bundle.name} changed while it was loaded.")
-        result = score_studies(stamps, lambda study: scorer(self._image(study, datastore, device), study), cache)
+
+        def score(study: str) -> StudyScore:
+            assert scorer is not None  # only what is missing is asked for
+            return scorer(self._image(study, datastore, device), study)
+
+        result = score_studies(stamps, score, cache)
         return {"scored": len(result.scores), "computed": len(result.computed), "failures": result.failures}
 
     def known(self, datastore: CheckedLabels) -> StudyScores:
         """Scores of the model that is served, as far as they have been computed."""
         cache = self._cache(datastore)
-        scores, failures = {}, {}
+        scores: dict[str, StudyScore] = {}
+        failures: dict[str, str] = {}
         for study, stamp in self._stamps(datastore).items():
             entry = cache.get(study, stamp)
-            if entry is not None:
-                (failures if hasattr(entry, "error") else scores)[study] = entry
-        return StudyScores(scores, {study: entry.error for study, entry in failures.items()})
+            if isinstance(entry, StudyFailure):
+                failures[study] = entry.error
+            elif entry is not None:
+                scores[study] = entry
+        return StudyScores(scores, failures)
 
     def _cache(self, datastore: CheckedLabels) -> StudyScoreCache:
         file = self.task.weights_file(None)

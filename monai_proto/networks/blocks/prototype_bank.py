@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -45,6 +47,11 @@ class PrototypeBank(nn.Module):
         bank = PrototypeBank(num_classes=7, embedding_dim=64)
         bank.valid_prototypes().shape  # (35, 64)
     """
+
+    if TYPE_CHECKING:  # TorchScript reads a class's annotations, but not as the strings that they are here
+        valid_mask: torch.Tensor
+        prototype_labels: torch.Tensor
+        valid_slots: torch.Tensor
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -42,6 +42,13 @@ class PrototypeProvenance(nn.Module):
         num_slots: slots of the bank.
         spatial_dims: axes of a box, 1 to 3.
     """
+
+    if TYPE_CHECKING:  # TorchScript reads a class's annotations, but not as the strings that they are here
+        image_ids: torch.Tensor
+        patch_indices: torch.Tensor
+        boxes: torch.Tensor
+        distances: torch.Tensor
+        epochs: torch.Tensor
 
     def __init__(self, num_slots: int, spatial_dims: int = 2) -> None:
         super().__init__()

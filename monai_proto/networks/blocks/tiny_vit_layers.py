@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from timm.models.tiny_vit import Attention, ConvNorm, MBConv, PatchMerging, TinyVitBlock
@@ -66,7 +67,7 @@ class TinyViTLayer(nn.Module):
             TinyViT has 2).
     """
 
-    def __init__(self, blocks: list[nn.Module], channels: int, next_channels: int | None, stride: int = 2) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], channels: int, next_channels: int | None, stride: int = 2) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.downsample = None
@@ -92,6 +93,8 @@ class _WindowAttention(Attention):
     timm's attention without its cache. In evaluation timm keeps the position biases of the first pass, which a moving
     average or an optimiser then no longer reaches, and whose graph a second backward pass would need again.
     """
+
+    attention_bias_idxs: torch.Tensor
 
     def get_attention_biases(self, device: torch.device) -> torch.Tensor:
         return self.attention_biases[:, self.attention_bias_idxs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -81,16 +81,16 @@ class AdaptableSegmenter(nn.Module):
         sam: nn.Module | str | os.PathLike = "lite_medsam",
         trainable_blocks: int = 2,
         projection_dim: int = 64,
-        normalization: str | None = None,
+        normalization: Literal["model", "min_max"] | None = None,
     ) -> None:
         super().__init__()
         sam = sam if isinstance(sam, nn.Module) else load_sam(sam)
         self.segmenter = PromptableSegmenter(sam, normalization)
-        prefix, suffix = split_encoder(sam.image_encoder, trainable_blocks)
+        prefix, suffix = split_encoder(sam.get_submodule("image_encoder"), trainable_blocks)
         for name, part in sam.named_children():
             if name != "image_encoder":
                 freeze(part)
-        self.proj = PixelProjectionHead(sam.prompt_encoder.embed_dim, projection_dim)
+        self.proj = PixelProjectionHead(self.segmenter.embed_dim, projection_dim)
         # other views of modules that are registered already: in a tuple, so that no weight has two names
         self._views = (prefix, EncoderSuffix(suffix, self.proj))
         self.register_state_dict_post_hook(_keep_trained)
@@ -109,7 +109,7 @@ class AdaptableSegmenter(nn.Module):
     @property
     def image_encoder(self) -> nn.Module:
         """The whole image encoder, as other programs for SAM load it."""
-        return self.segmenter.sam.image_encoder
+        return self.segmenter.sam.get_submodule("image_encoder")
 
     def copy_student(self) -> EncoderSuffix:
         """A copy of what trains, for a teacher or a reference: without gradient, in evaluation for good."""
@@ -145,11 +145,12 @@ class AdaptableSegmenter(nn.Module):
         Raises:
             ValueError: when not exactly one of ``images`` and ``features`` is given.
         """
-        if (images is None) == (features is None):
-            raise ValueError("either images or features must be given.")
-        if features is not None:
+        if features is not None and images is None:
             return self.student(features)
-        return self.segment(self.segmenter.embed(images), tuple(images.shape[-2:]), boxes, points, labels)
+        if images is None or features is not None:
+            raise ValueError("either images or features must be given.")
+        size = (images.shape[-2], images.shape[-1])
+        return self.segment(self.segmenter.embed(images), size, boxes, points, labels)
 
     def segment(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,8 @@ class TinyViTImageEncoder(nn.Module):
     def steps(self) -> list[tuple[str, nn.Module]]:
         """The modules in the order in which a feature map passes them, with their names: where it can be split."""
         steps: list[tuple[str, nn.Module]] = [("patch_embed", self.patch_embed)]
-        for i, layer in enumerate(self.layers):
+        layers = cast("Iterable[TinyViTLayer]", self.layers)  # a ModuleList's annotation forgets the class
+        for i, layer in enumerate(layers):
             steps += [(f"layers.{i}.blocks.{j}", block) for j, block in enumerate(layer.blocks)]
             if layer.downsample is not None:
                 steps.append((f"layers.{i}.downsample", layer.downsample))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -104,8 +105,8 @@ class _ViTEmbedding(nn.Module):
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        self.patch_embed = encoder.patch_embed
-        self.pos_embed = encoder.pos_embed
+        self.patch_embed = encoder.get_submodule("patch_embed")
+        self.pos_embed: torch.Tensor | None = getattr(encoder, "pos_embed", None)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         patches = self.patch_embed(images)
@@ -124,11 +125,13 @@ class _ViTNeck(nn.Module):
 
 
 def _steps_of(encoder: nn.Module) -> list[tuple[str, nn.Module]]:
-    if hasattr(encoder, "steps"):
-        return encoder.steps()
+    steps: Callable[[], list[tuple[str, nn.Module]]] | None = getattr(encoder, "steps", None)
+    if steps is not None:
+        return steps()
     if all(hasattr(encoder, name) for name in ("patch_embed", "pos_embed", "blocks", "neck")):
-        blocks = [(f"blocks.{i}", block) for i, block in enumerate(encoder.blocks)]
-        return [("embedding", _ViTEmbedding(encoder)), *blocks, ("neck", _ViTNeck(encoder.neck))]
+        layers = cast("nn.ModuleList", encoder.blocks)  # torch says of every attribute: a tensor or a module
+        blocks = [(f"blocks.{i}", block) for i, block in enumerate(layers)]
+        return [("embedding", _ViTEmbedding(encoder)), *blocks, ("neck", _ViTNeck(encoder.get_submodule("neck")))]
     raise ValueError(
         f"encoder must be SAM's ImageEncoderViT (patch_embed, pos_embed, blocks, neck) or have a method steps() that "
         f"lists its modules in order, got {type(encoder).__name__}."
@@ -145,7 +148,7 @@ def _named(steps: list[tuple[str, nn.Module]]) -> OrderedDict[str, nn.Module]:
 
 def _keep_in_evaluation(module: nn.Module) -> None:
     module.eval()
-    module.train = partial(_ignore_mode, module)  # a partial of a named function: can be copied and pickled
+    module.__dict__["train"] = partial(_ignore_mode, module)  # of a named function: can be copied and pickled
 
 
 def _ignore_mode(module: nn.Module, mode: bool = True) -> nn.Module:

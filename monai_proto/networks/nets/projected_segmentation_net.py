@@ -91,7 +91,8 @@ class ProjectedSegmentationNet(nn.Module):
         self.projection_head = ProjectionHead(dims, convolution.in_channels, feature_dim)
         self.prediction_head = ProjectionHead(dims, feature_dim, feature_dim)
 
-    def forward(self, images: torch.Tensor, full_output: bool = False):  # unannotated: TorchScript infers the tensor
+    # the result is not annotated: TorchScript infers the tensor
+    def forward(self, images: torch.Tensor, full_output: bool = False):  # type: ignore[no-untyped-def]
         """
         Args:
             images: (B, M, *spatial).
@@ -121,7 +122,7 @@ def _take_out(network: nn.Module, name: str) -> nn.Module:
     return layer
 
 
-def _first_convolution(layer: nn.Module, name: str) -> nn.Module:
+def _first_convolution(layer: nn.Module, name: str) -> nn.modules.conv._ConvNd:
     for module in layer.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             return module

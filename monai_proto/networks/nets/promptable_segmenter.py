@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,33 @@ class DecodedMasks(NamedTuple):
 
     logits: torch.Tensor
     iou: torch.Tensor
+
+
+class _Positions(Protocol):
+    def forward_with_coords(self, coords_input: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor: ...
+
+
+class _PromptEncoder(Protocol):
+    """What is used of segment-anything's ``PromptEncoder``."""
+
+    embed_dim: int
+    input_image_size: tuple[int, int]
+    no_mask_embed: nn.Embedding
+    not_a_point_embed: nn.Embedding
+    point_embeddings: Iterable[nn.Embedding]
+    pe_layer: _Positions
+
+    def get_dense_pe(self) -> torch.Tensor: ...
+
+
+class _Sam(Protocol):
+    """What is used of segment-anything's ``Sam``."""
+
+    image_encoder: nn.Module
+    prompt_encoder: _PromptEncoder
+    mask_decoder: nn.Module
+
+    def preprocess(self, x: torch.Tensor) -> torch.Tensor: ...
 
 
 class PromptableSegmenter(nn.Module):
@@ -85,14 +113,19 @@ class PromptableSegmenter(nn.Module):
         self.normalization = normalization
         self.intensity_range = (float(lowest), float(highest))
         if freeze_decoder:
-            freeze(sam.prompt_encoder)
-            freeze(sam.mask_decoder)
+            freeze(sam.get_submodule("prompt_encoder"))
+            freeze(sam.get_submodule("mask_decoder"))
 
     @property
     def input_size(self) -> tuple[int, int]:
         """Height and width of the model frame."""
-        height, width = self.sam.prompt_encoder.input_image_size
+        height, width = self._sam.prompt_encoder.input_image_size
         return int(height), int(width)
+
+    @property
+    def embed_dim(self) -> int:
+        """Size D of an embedding."""
+        return self._sam.prompt_encoder.embed_dim
 
     @property
     def preprocessing(self) -> str:
@@ -100,6 +133,10 @@ class PromptableSegmenter(nn.Module):
         settings = f"{type(self.sam).__name__} {self.normalization} {self.input_size} {self.intensity_range}"
         pixels = [getattr(self.sam, name, torch.empty(0)).flatten().tolist() for name in ("pixel_mean", "pixel_std")]
         return f"{settings} {pixels}"
+
+    @property
+    def _sam(self) -> _Sam:
+        return cast("_Sam", self.sam)  # torch says of every attribute of a module: a tensor or a module
 
     def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that an image of ``size`` (H, W) has in the model frame."""
@@ -135,20 +172,20 @@ class PromptableSegmenter(nn.Module):
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(images.shape)}.")
-        size = self.scaled_size(images.shape[-2:])
+        size = self.scaled_size((images.shape[-2], images.shape[-1]))
         images = convert_to_tensor(images, dtype=torch.float32, track_meta=False)
         if tuple(images.shape[-2:]) != size:
             images = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
         if self.normalization == "model":
             lowest, highest = self.intensity_range
-            return self.sam.preprocess((images - lowest) * (255.0 / (highest - lowest)))
-        lowest, highest = torch.aminmax(images.flatten(1), dim=1)
-        images = (images - lowest[:, None, None, None]) / (highest - lowest).clamp_min(1e-8)[:, None, None, None]
+            return self._sam.preprocess((images - lowest) * (255.0 / (highest - lowest)))
+        darkest, brightest = torch.aminmax(images.flatten(1), dim=1)
+        images = (images - darkest[:, None, None, None]) / (brightest - darkest).clamp_min(1e-8)[:, None, None, None]
         return F.pad(images, (0, self.input_size[1] - size[1], 0, self.input_size[0] - size[0]))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """The embedding (B, D, h, w) of images (B, 3, H, W): :meth:`preprocess`, then the image encoder."""
-        return self.sam.image_encoder(self.preprocess(images))
+        return self._sam.image_encoder(self.preprocess(images))
 
     def decode(
         self,
@@ -172,15 +209,17 @@ class PromptableSegmenter(nn.Module):
         """
         batch = embedding.shape[0]
         boxes, points, labels = _prompts_by_image(batch, boxes, points, labels)
-        prompts = (points if boxes is None else boxes).shape[1]
+        prompt = points if boxes is None else boxes
+        assert prompt is not None  # _prompts_by_image asks for one of them
+        prompts = prompt.shape[1]
         sparse = self._embed_prompts(boxes, points, labels)
         # the decoder repeats one image for all prompts and adds the dense prompt to it: a zero image and each prompt's
         # own embedding as part of its dense prompt give every prompt its own image
-        no_mask = self.sam.prompt_encoder.no_mask_embed.weight
+        no_mask = self._sam.prompt_encoder.no_mask_embed.weight
         dense = embedding.repeat_interleave(prompts, dim=0) + no_mask[..., None, None]
         with torch.autocast(embedding.device.type, enabled=False):
-            positions = self.sam.prompt_encoder.get_dense_pe()
-        logits, iou = self.sam.mask_decoder(
+            positions = self._sam.prompt_encoder.get_dense_pe()
+        logits, iou = self._sam.mask_decoder(
             image_embeddings=dense.new_zeros(1, dense.shape[1], 1, 1),
             image_pe=positions,
             sparse_prompt_embeddings=sparse,
@@ -227,9 +266,9 @@ class PromptableSegmenter(nn.Module):
         forward picks the points of a label by a mask, for which the host waits for the device, and computes positions
         in half precision under autocast, which moves a point by pixels.
         """
-        encoder = self.sam.prompt_encoder
+        encoder = self._sam.prompt_encoder
         coordinates, kinds = [], []
-        if points is not None:
+        if points is not None and labels is not None:
             coordinates.append(points.flatten(0, 1).float())
             kinds.append(labels.flatten(0, 1).long())
             if boxes is None:  # as the model was trained: points without a box end with an empty point
@@ -260,7 +299,7 @@ def _prompts_by_image(
         boxes = boxes[:, None] if boxes.ndim == 2 else boxes
         if boxes.ndim != 3 or boxes.shape[0] != batch or boxes.shape[-1] != 4:
             raise ValueError(f"boxes must have shape ({batch}, 4) or ({batch}, P, 4), got {tuple(boxes.shape)}.")
-    if points is not None:
+    if points is not None and labels is not None:
         points = points[:, None] if points.ndim == 3 else points
         labels = labels[:, None] if labels.ndim == 2 else labels
         if points.ndim != 4 or points.shape[0] != batch or points.shape[-1] != 2:

@@ -56,7 +56,8 @@ class PrototypeClassifier(nn.Module):
         self.prefix_tokens = prefix_tokens
         self.stage = "joint"
 
-    def forward(self, images: torch.Tensor, full_output: bool = False):  # unannotated: TorchScript infers the tensor
+    # the result is not annotated: TorchScript infers the tensor
+    def forward(self, images: torch.Tensor, full_output: bool = False):  # type: ignore[no-untyped-def]
         """
         Args:
             images: (B, M, *spatial).
@@ -67,9 +68,10 @@ class PrototypeClassifier(nn.Module):
             logits (B, C), or :class:`PrototypeHeadOutput`.
         """
         if torch.jit.is_scripting():
-            # a condition on a submodule's methods is settled when the module is compiled
+            # a condition on a submodule's methods is settled when the module is compiled; torch's annotation of a
+            # module knows no methods but its own, and TorchScript no cast
             if hasattr(self.backbone, "forward_features"):
-                return self.head.logits(self.backbone.forward_features(images))
+                return self.head.logits(self.backbone.forward_features(images))  # type: ignore[operator]
             return self.head.logits(self.backbone(images))
         output, _ = self.answer(images)
         return output if full_output else output.logits

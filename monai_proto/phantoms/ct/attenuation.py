@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
 __all__ = ["CT_PHASES", "TissueAttenuation"]
 
-CT_PHASES = ("native", "arterial", "portal_venous")
+CT_PHASES: tuple[Literal["native", "arterial", "portal_venous"], ...] = ("native", "arterial", "portal_venous")
 
 
 @dataclass(frozen=True)

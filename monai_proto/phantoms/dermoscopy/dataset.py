@@ -80,8 +80,8 @@ def _fill(folder: Path, plan: dict[str, list[PlannedLesion]], seed: int, image_s
             for view in range(lesion.num_views):
                 entry = _write_image(folder, lesion, view, seed, image_size)
                 entries[part].append(entry)
-                patient = make_metadata(seed, lesion.index, lesion.label)
-                identity = {"lesion_id": entry["lesion_id"], "image_id": entry["image_id"]}
+                patient = make_metadata(seed, lesion.number, lesion.label)
+                identity = {name: str(entry[name]) for name in ("lesion_id", "image_id")}
                 rows.append({**identity, **patient, "split": _SPLIT_NAMES[part]})
     with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as stream:
         table = csv.DictWriter(stream, METADATA_COLUMNS, lineterminator="\n")
@@ -99,8 +99,8 @@ def _write_image(
     folder: Path, lesion: PlannedLesion, view: int, seed: int, image_size: tuple[int, int]
 ) -> dict[str, str | int]:
     """Write one image with its mask, and give its entry of the data list."""
-    phantom = make_dermoscopy_phantom(seed, lesion.index, lesion.label, image_size, view)
-    lesion_id = f"dermoscopy_phantom_{lesion.index:04d}"
+    phantom = make_dermoscopy_phantom(seed, lesion.number, lesion.label, image_size, view)
+    lesion_id = f"dermoscopy_phantom_{lesion.number:04d}"
     image_id = f"{lesion_id}_{view}"
     entry = {"image": f"images/{image_id}.jpg", "mask": f"masks/{image_id}.png"}
     Image.fromarray(phantom.image).save(folder / entry["image"], quality=_JPEG_QUALITY)

@@ -39,12 +39,12 @@ class PlannedLesion(NamedTuple):
     """One lesion to make.
 
     Attributes:
-        index: number of the lesion in the data set.
+        number: of the lesion in the data set.
         label: its class, an index into ``DERMOSCOPY_CLASSES``.
         num_views: number of its photographs, 1 or 2.
     """
 
-    index: int
+    number: int
     label: int
     num_views: int
 

@@ -18,7 +18,7 @@ __all__ = ["MRI_LABELS", "make_mri_phantom"]
 MRI_LABELS = {"0": "background", "1": "anterior", "2": "posterior"}
 
 _STREAM = 1
-_SIDES = ("left", "right")
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 _AXIS_CODES = ("RAS", "LPS", "LAS", "RPS", "LSA", "PSR")
 # RAS coordinates of a left hippocampus's centre in the head
 _LEFT_CENTRE = np.array([-27.0, -20.0, -15.0])

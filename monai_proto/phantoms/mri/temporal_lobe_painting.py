@@ -131,12 +131,13 @@ def _paint_amygdala(
     x, z = lobe.centre_line(y)
     half_height = lobe.cross_section(y)[1]
     size = lobe.amygdala_size
-    centre = (x + 2.0, y + 2.5, z + half_height + 0.75 * size + lobe.amygdala_gap)
+    centre = np.array((x + 2.0, y + 2.5, z + half_height + 0.75 * size + lobe.amygdala_gap))
     texture = 0.04 * random_waves(points, 7.0, generator)
     distance = ellipsoid_distance(points, centre, (1.1 * size, size, 0.8 * size))
     canvas.paint(distance, contrast.amygdala + texture)
     # grey matter in front of the head, so that its end is no edge either
-    front = ellipsoid_distance(points, (x - 1.0, lobe.half_length + 6.0, z - 3.0), (9.0, 5.0, 6.0))
+    tip = np.array((x - 1.0, lobe.half_length + 6.0, z - 3.0))
+    front = ellipsoid_distance(points, tip, (9.0, 5.0, 6.0))
     canvas.paint(front, contrast.grey + texture)
 
 

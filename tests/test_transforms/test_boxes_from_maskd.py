@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 
 from monai_proto.data.boxes.checks import box_problems
 from monai_proto.data.boxes.from_mask import boxes_from_mask
-from monai_proto.transforms.boxes_from_mask import BoxesFromMaskd
+from monai_proto.transforms.boxes_from_maskd import BoxesFromMaskd
 
 
 def rectangle(height, width, x1, y1, x2, y2):

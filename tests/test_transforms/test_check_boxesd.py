@@ -5,7 +5,7 @@ import torch
 from monai.data import MetaTensor, list_data_collate
 
 from monai_proto.data.boxes.checks import box_problems, check_boxes
-from monai_proto.transforms.check_boxes import CheckBoxesd
+from monai_proto.transforms.check_boxesd import CheckBoxesd
 
 SMALL, BIG, SIZE = [12, 11, 20, 18], [10, 10, 30, 20], (20, 30)
 
