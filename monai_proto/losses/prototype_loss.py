@@ -11,8 +11,12 @@ from torch import nn
 
 from monai_proto.losses.abstention_loss import abstention_loss
 from monai_proto.losses.class_weights import class_balanced_weights, inverse_root_weights
-from monai_proto.losses.prototype_distance_terms import cluster_loss, separation_loss
-from monai_proto.losses.prototype_pair_terms import diversity_loss, prototype_contrastive_loss
+from monai_proto.losses.prototype_head_terms import (
+    cluster_loss,
+    diversity_loss,
+    prototype_contrastive_loss,
+    separation_loss,
+)
 from monai_proto.networks.blocks.prototype_head import PrototypeHeadOutput
 from monai_proto.networks.tensor_checks import require_class_labels
 

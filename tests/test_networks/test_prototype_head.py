@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_proto.networks.blocks import PrototypeHead
+from monai_proto.networks.blocks import LogSimilarity, PatchEvidence, PrototypeHead
 
 CLASSES, DIM, CHANNELS = 3, 8, 12
 
@@ -28,13 +28,13 @@ def slow_logits(head: PrototypeHead, patches: torch.Tensor) -> list[float]:
             similarities = []
             for patch in patches:
                 x, p = head.proj(patch), bank.prototypes[slot]
-                if head.distance == "cosine":
+                if head.similarity.unit:
                     similarity = float(x @ p / x.norm() / p.norm())
                 else:
                     d = float((x - p).square().sum())
                     similarity = math.log((d + 1) / (d + 1e-4))
                 similarities.append(similarity)
-            highest = sorted(similarities, reverse=True)[: head.top_k]
+            highest = sorted(similarities, reverse=True)[: head.evidence.top_k]
             best = sum(highest) / len(highest)
             total += scale * float(head.class_weight[c, slot]) * best
         logits.append(total)
@@ -44,7 +44,7 @@ def slow_logits(head: PrototypeHead, patches: torch.Tensor) -> list[float]:
 @pytest.mark.parametrize("top_k", [1, 3, 9])  # 9 is more than the image has
 @pytest.mark.parametrize("distance", ["cosine", "l2"])
 def test_logits_are_the_written_out_sum(distance, top_k):
-    head = make_head(distance=distance, top_k=top_k)
+    head = make_head(distance=distance, evidence=PatchEvidence(top_k))
     torch.nn.init.normal_(head.class_weight)
     torch.nn.init.normal_(head.class_bias)
     patches = torch.randn(2, 6, CHANNELS)
@@ -164,7 +164,7 @@ def test_runs_under_autocast_close_to_full_precision(distance):
 
 def test_presets():
     head = PrototypeHead.preset("protopnet", CLASSES, DIM, 2, CHANNELS)
-    assert head.distance == "l2"
+    assert isinstance(head.similarity, LogSimilarity)
     assert not head.bank.normalize
     output = head(torch.randn(2, CHANNELS))
     own = F.one_hot(output.prototype_labels, CLASSES).T.bool()
@@ -186,4 +186,4 @@ def test_features_that_do_not_fit():
     with pytest.raises(ValueError, match="distance must be one of"):
         make_head(distance="euclid")
     with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
-        make_head(top_k=0)
+        make_head(evidence=PatchEvidence(top_k=0))
