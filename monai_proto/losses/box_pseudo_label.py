@@ -58,11 +58,11 @@ def box_pseudo_label(
     """
     _require_prior(box_prior)
     logits = logits.detach().float()
-    counted = 1.0
     if inside is not None:
         logits = logits.masked_fill(~inside, -_FAR)
-        counted = inside.float().mean(dim=(1, 2, 3))
-    entropy = mask_entropy(logits) / counted
+    entropy = mask_entropy(logits)
+    if inside is not None:
+        entropy = entropy / inside.float().mean(dim=(1, 2, 3))
     scores = logits
     if fit_extent:
         scores = logits - extent_threshold(logits, small, big)[:, None, None, None]

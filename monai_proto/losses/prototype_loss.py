@@ -52,7 +52,6 @@ class PrototypeLoss(nn.Module):
         abstention_scale: of :func:`abstention_loss`; 0 leaves it out.
         pooled_scale: of the pooled classifier's cross-entropy, where the head has one.
         margin: of the separation; None for ProtoPNet's, which has no bound.
-        diversity_threshold: cosine from which on prototypes of a class are too alike.
         class_weights: of the cluster term: ``"inverse_root"`` (``1 / sqrt(n + eps)``), ``"class_balanced"``
             (Cui et al., CVPR 2019) or ``"none"``.
         class_counts: samples of each class in the training set; by default they are counted in the batch.
@@ -60,8 +59,6 @@ class PrototypeLoss(nn.Module):
         gamma: exponent of the focal factor ``(1 - p)^gamma`` in the cluster term, p the probability of the true class;
             0 for none.
         learn_sigma: whether s is learned; otherwise the cross-entropy has weight 1.
-        confidence_threshold: of the abstention term.
-        label_smoothing: of the cross-entropies.
 
     Raises:
         ValueError: when a choice is unknown.
@@ -74,6 +71,8 @@ class PrototypeLoss(nn.Module):
         loss.components["cluster_loss"]
     """
 
+    class_counts: torch.Tensor | None
+
     def __init__(
         self,
         cluster_scale: float = 0.8,
@@ -83,14 +82,11 @@ class PrototypeLoss(nn.Module):
         abstention_scale: float = 0.0,
         pooled_scale: float = 1.0,
         margin: float | None = 1.0,
-        diversity_threshold: float = 0.5,
         class_weights: str = "inverse_root",
         class_counts: Sequence[int] | None = None,
         beta: float = 0.9999,
         gamma: float = 0.0,
         learn_sigma: bool = True,
-        confidence_threshold: float = 0.5,
-        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         if class_weights not in _CLASS_WEIGHTS:
@@ -104,12 +100,9 @@ class PrototypeLoss(nn.Module):
             "pooled_loss": pooled_scale,
         }
         self.margin = margin
-        self.diversity_threshold = diversity_threshold
         self.class_weights = class_weights
         self.beta = beta
         self.gamma = gamma
-        self.confidence_threshold = confidence_threshold
-        self.label_smoothing = label_smoothing
         counts = None if class_counts is None else torch.as_tensor(class_counts)
         self.register_buffer("class_counts", counts, persistent=False)
         self.log_sigma = nn.Parameter(torch.zeros(()), requires_grad=learn_sigma)
@@ -162,18 +155,16 @@ class PrototypeLoss(nn.Module):
             focal = (1 - true_probability) ** self.gamma
         weights = self._weights(labels, logits.shape[1])
         terms = {
-            "ce_loss": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing),
+            "ce_loss": F.cross_entropy(logits, labels),
             "cluster_loss": cluster_loss(output.distances, labels, prototype_labels, weights, focal),
             "sep_loss": separation_loss(output.distances, labels, prototype_labels, self.margin),
-            "div_loss": diversity_loss(prototypes, prototype_labels, self.diversity_threshold),
+            "div_loss": diversity_loss(prototypes, prototype_labels),
             "contrastive_loss": prototype_contrastive_loss(prototypes, prototype_labels),
         }
         if self.scales["abstention_loss"]:
-            terms["abstention_loss"] = abstention_loss(output.uncertainty, logits, labels, self.confidence_threshold)
+            terms["abstention_loss"] = abstention_loss(output.uncertainty, logits, labels)
         if output.pooled_logits.numel():
-            terms["pooled_loss"] = F.cross_entropy(
-                output.pooled_logits.float(), labels, label_smoothing=self.label_smoothing
-            )
+            terms["pooled_loss"] = F.cross_entropy(output.pooled_logits.float(), labels)
         return terms
 
     def _weights(self, labels: torch.Tensor, num_classes: int) -> torch.Tensor | None:

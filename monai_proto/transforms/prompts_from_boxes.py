@@ -72,12 +72,12 @@ def prompts_from_boxes(
         ValueError: when an option is unknown, or boxes that were not checked give no ring.
     """
     require_prompt_options(prompt, ring_labels)
-    boxes = prompted_box(small, big, prompt) if prompt in _SHARE_OF_SMALL else None
+    boxes = prompted_box(small, big, prompt).float() if prompt in _SHARE_OF_SMALL else None
     if prompt not in RING_PROMPTS:
-        return Prompts(boxes.float(), None, None)
+        return Prompts(boxes, None, None)
     points = (draw_ring_points if checked else sample_ring_points)(small, big, num_points, generator)
     labels = torch.full(points.shape[:2], int(ring_labels == "foreground"), device=points.device)
-    return Prompts(None if boxes is None else boxes.float(), points.float(), labels)
+    return Prompts(boxes, points.float(), labels)
 
 
 def prompted_box(small: Any, big: Any, prompt: str) -> Any:

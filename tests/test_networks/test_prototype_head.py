@@ -6,7 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_proto.networks.blocks import LogSimilarity, PatchEvidence, PrototypeHead
+from monai_proto.networks.blocks import (
+    AbstentionShare,
+    CosineSimilarity,
+    LogSimilarity,
+    PatchEvidence,
+    PrototypeHead,
+)
 
 CLASSES, DIM, CHANNELS = 3, 8, 12
 
@@ -185,5 +191,38 @@ def test_features_that_do_not_fit():
         head(torch.randn(2, CHANNELS), torch.randn(3, 4, CHANNELS))
     with pytest.raises(ValueError, match="distance must be one of"):
         make_head(distance="euclid")
-    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
-        make_head(evidence=PatchEvidence(top_k=0))
+    with pytest.raises(ValueError, match="in_features must be at least 1, got 0"):
+        PrototypeHead(CLASSES, DIM, 2, 0)
+
+
+def test_parts_can_be_replaced():
+    """A similarity, an evidence and an abstention of one's own; a checkpoint has the same keys."""
+
+    class Halved(CosineSimilarity):
+        def forward(self, patches, prototypes):
+            similarities, distances = super().forward(patches, prototypes)
+            return similarities / 2, distances
+
+    class MeanEvidence(PatchEvidence):
+        def pool(self, patch_similarities):
+            patches = torch.arange(patch_similarities.shape[2])
+            return patch_similarities.mean(dim=2), patches.expand(patch_similarities.shape)
+
+    plain = make_head(abstention=True)
+    head = make_head(distance=Halved(), evidence=MeanEvidence(), abstention=AbstentionShare(first_bias=-3.0))
+    assert list(head.state_dict()) == list(plain.state_dict())
+    assert float(head.abstention_bias.detach()) == -3
+    pooled, patches = torch.randn(2, CHANNELS), torch.randn(2, 5, CHANNELS)
+    output, expected = head(pooled, patches), plain(pooled, patches)
+    torch.testing.assert_close(output.similarities, expected.patch_similarities.mean(dim=2) / 2)
+    torch.testing.assert_close(output.distances, 1 - expected.patch_similarities.mean(dim=2))
+
+
+def test_keys_of_a_checkpoint():
+    """Those of the weights that ship."""
+    head = make_head(abstention=True, attention=True, pooled_classifier=True)
+    own = {name for name in head.state_dict() if not name.startswith(("bank.", "attention."))}
+    assert own == {
+        "class_weight", "class_bias", "log_scale", "abstention_prototype", "abstention_bias", "proj.weight",
+        "proj.bias", "relevance.weight", "relevance.bias", "pooled_classifier.1.weight", "pooled_classifier.1.bias",
+    }  # fmt: skip

@@ -10,7 +10,7 @@ from monai_proto.networks.blocks.projection_head import ProjectionHead
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
 from monai_proto.networks.blocks.prototype_head import PrototypeHead, PrototypeHeadOutput
 from monai_proto.networks.blocks.prototype_provenance import PrototypeProvenance, ProvenanceRecord
-from monai_proto.networks.blocks.prototype_similarity import CosineSimilarity, LogSimilarity
+from monai_proto.networks.blocks.prototype_similarity import CosineSimilarity, LogSimilarity, PatchSimilarity
 
 __all__ = [
     "AbstentionShare",
@@ -20,6 +20,7 @@ __all__ = [
     "LogSimilarity",
     "MixedAttentionBlock",
     "PatchEvidence",
+    "PatchSimilarity",
     "PixelProjectionHead",
     "ProjectionHead",
     "PrototypeBank",

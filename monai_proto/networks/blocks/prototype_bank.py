@@ -46,6 +46,9 @@ class PrototypeBank(nn.Module):
         bank.valid_prototypes().shape  # (35, 64)
     """
 
+    valid_mask: torch.Tensor
+    prototype_labels: torch.Tensor
+
     def __init__(
         self,
         num_classes: int,

@@ -13,12 +13,15 @@ from monai_proto.networks.blocks.answer_uncertainty import AbstentionShare, answ
 from monai_proto.networks.blocks.mixed_attention_block import MixedAttentionBlock
 from monai_proto.networks.blocks.patch_evidence import PatchEvidence
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
-from monai_proto.networks.blocks.prototype_similarity import CosineSimilarity, LogSimilarity
+from monai_proto.networks.blocks.prototype_similarity import CosineSimilarity, LogSimilarity, PatchSimilarity
 
 __all__ = ["PrototypeHead", "PrototypeHeadOutput"]
 
 _POOLED_DROPOUT = 0.2
-_SIMILARITIES = {"cosine": CosineSimilarity, "l2": LogSimilarity}
+_SIMILARITIES: dict[str, type[CosineSimilarity] | type[LogSimilarity]] = {
+    "cosine": CosineSimilarity,
+    "l2": LogSimilarity,
+}
 
 
 class PrototypeHeadOutput(NamedTuple):
@@ -73,9 +76,9 @@ class PrototypeHead(nn.Module):
         in_features: channels F of the features.
         num_prototypes: prototypes of a class at the start.
         max_prototypes: slots of a class, see :class:`PrototypeBank`.
-        distance: ``"cosine"``, or ``"l2"`` with ProtoPNet's log similarity; or a part like :class:`CosineSimilarity`.
-        abstention: whether an abstention prototype takes a share of the probability mass; or a part like
-            :class:`AbstentionShare`. Without, the uncertainty is :func:`answer_entropy`.
+        distance: ``"cosine"``, or ``"l2"`` with ProtoPNet's log similarity; or a :class:`PatchSimilarity`.
+        abstention: whether an abstention prototype takes a share of the probability mass, or the
+            :class:`AbstentionShare` that says how large it is. Without, the uncertainty is :func:`answer_entropy`.
         attention: whether the relevance of a prototype depends on the image. Off by default: it was slower and no
             better (``benchmarks.prototype_head``).
         evidence: by default :class:`PatchEvidence` as it comes, which is the best patch of a prototype.
@@ -102,8 +105,8 @@ class PrototypeHead(nn.Module):
         in_features: int,
         num_prototypes: int = 5,
         max_prototypes: int = 10,
-        distance: str | nn.Module = "cosine",
-        abstention: bool | nn.Module = False,
+        distance: str | PatchSimilarity = "cosine",
+        abstention: bool | AbstentionShare = False,
         attention: bool = False,
         evidence: PatchEvidence | None = None,
         spatial_dims: int = 2,
@@ -116,9 +119,9 @@ class PrototypeHead(nn.Module):
             raise ValueError(f"in_features must be at least 1, got {in_features}.")
         self.num_classes = num_classes
         self.in_features = in_features
-        self.similarity = _SIMILARITIES[distance]() if isinstance(distance, str) else distance
+        self.similarity: PatchSimilarity = _SIMILARITIES[distance]() if isinstance(distance, str) else distance
         self.evidence = PatchEvidence() if evidence is None else evidence
-        self.abstention = AbstentionShare() if abstention is True else abstention or None
+        self.abstention = AbstentionShare() if abstention is True else (abstention or None)
         self.bank = PrototypeBank(
             num_classes,
             embedding_dim,
@@ -175,8 +178,8 @@ class PrototypeHead(nn.Module):
     @torch.no_grad()
     def reset_slots(self, slots: Sequence[int]) -> None:
         """Set the weights of prototypes to their start: 1 for the own class."""
-        slots = torch.as_tensor(slots, dtype=torch.long, device=self.class_weight.device)
-        self.class_weight[:, slots] = self.evidence.first_weights(self.bank.prototype_labels[slots], self.num_classes)
+        index = torch.as_tensor(slots, dtype=torch.long, device=self.class_weight.device)
+        self.class_weight[:, index] = self.evidence.first_weights(self.bank.prototype_labels[index], self.num_classes)
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         """
@@ -276,7 +279,7 @@ class PrototypeHead(nn.Module):
         return self.evidence.weigh(evidence, weights, self.class_bias, self.log_scale)
 
     def _relevance(self, prototypes: torch.Tensor, patches: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        if self.attention is None:
+        if self.attention is None or self.relevance is None:
             return torch.ones_like(like)
         mixed = self.attention(prototypes.expand(len(patches), -1, -1), patches)
         return 2 * torch.sigmoid(self.relevance(mixed).squeeze(-1).float())

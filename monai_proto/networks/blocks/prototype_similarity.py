@@ -6,27 +6,34 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["CosineSimilarity", "LogSimilarity", "cosine_similarity_map", "log_similarity", "squared_distance_map"]
+__all__ = [
+    "CosineSimilarity",
+    "LogSimilarity",
+    "PatchSimilarity",
+    "cosine_similarity_map",
+    "log_similarity",
+    "squared_distance_map",
+]
 
 
-class CosineSimilarity(nn.Module):
+class PatchSimilarity(nn.Module):
     """
-    Cosine of patch embeddings and prototypes, which are unit vectors; the distance is 1 minus it.
+    How alike a patch and a prototype are: what the similarities of a :class:`PrototypeHead` have in common.
 
-    Attributes:
+    Args:
         unit: whether embeddings and prototypes have length 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: bool) -> None:
         super().__init__()
-        self.unit = True
+        self.unit = unit
 
     def projection(self, in_features: int, embedding_dim: int) -> nn.Module:
         """The layer from features to the embeddings that are compared."""
         return nn.Linear(in_features, embedding_dim)
 
     def start(self, prototypes: torch.Tensor) -> None:
-        """Put prototypes where embeddings are at the start: the bank's unit vectors are there."""
+        """Put prototypes (M, D) where embeddings are at the start, in place; the bank's unit vectors may stay."""
 
     def forward(self, patches: torch.Tensor, prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -37,40 +44,36 @@ class CosineSimilarity(nn.Module):
         Returns:
             similarity and distance (B, M, P).
         """
+        raise NotImplementedError
+
+
+class CosineSimilarity(PatchSimilarity):
+    """Cosine of patch embeddings and prototypes, which are unit vectors; the distance is 1 minus it."""
+
+    def __init__(self) -> None:
+        super().__init__(unit=True)
+
+    def forward(self, patches: torch.Tensor, prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         similarities = cosine_similarity_map(patches, prototypes)
         return similarities, 1 - similarities
 
 
-class LogSimilarity(nn.Module):
+class LogSimilarity(PatchSimilarity):
     """
-    ProtoPNet's :func:`log_similarity` of the squared Euclidean distance (Chen et al., NeurIPS 2019); embeddings lie in
-    0 .. 1.
-
-    Attributes:
-        unit: as of :class:`CosineSimilarity`: they do not have length 1.
+    ProtoPNet's :func:`log_similarity` of the squared Euclidean distance, which is the distance (Chen et al., NeurIPS
+    2019); embeddings and prototypes lie in 0 .. 1.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.unit = False
+        super().__init__(unit=False)
 
     def projection(self, in_features: int, embedding_dim: int) -> nn.Module:
-        """The layer from features to the embeddings that are compared."""
-        return nn.Sequential(nn.Linear(in_features, embedding_dim), nn.Sigmoid())
+        return nn.Sequential(super().projection(in_features, embedding_dim), nn.Sigmoid())
 
     def start(self, prototypes: torch.Tensor) -> None:
-        """Put prototypes where embeddings are at the start: anywhere in 0 .. 1."""
         nn.init.uniform_(prototypes)
 
     def forward(self, patches: torch.Tensor, prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """
-        Args:
-            patches: embeddings (B, P, D).
-            prototypes: (M, D).
-
-        Returns:
-            similarity and squared Euclidean distance (B, M, P).
-        """
         distances = squared_distance_map(patches, prototypes)
         return log_similarity(distances), distances
 
