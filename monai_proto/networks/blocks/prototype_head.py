@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,10 +18,7 @@ from monai_proto.networks.blocks.prototype_similarity import CosineSimilarity, L
 __all__ = ["PrototypeHead", "PrototypeHeadOutput"]
 
 _POOLED_DROPOUT = 0.2
-_SIMILARITIES: dict[str, type[CosineSimilarity] | type[LogSimilarity]] = {
-    "cosine": CosineSimilarity,
-    "l2": LogSimilarity,
-}
+_SIMILARITIES: dict[str, Callable[[], PatchSimilarity]] = {"cosine": CosineSimilarity, "l2": LogSimilarity}
 
 
 class PrototypeHeadOutput(NamedTuple):
