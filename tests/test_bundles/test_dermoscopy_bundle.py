@@ -102,7 +102,7 @@ def test_the_weights_that_ship_answer(tmp_path, phantoms):
 def test_resumed_training_equals_an_uninterrupted_one(trained, phantoms, tmp_path):
     paths = {"dataset_dir": phantoms, "ckpt_dir": tmp_path, "output_dir": tmp_path / "log"}
     # the stages and the schedule of the learning rate are those of three epochs in both runs
-    stop = {"train#trainer#max_epochs": 2, "train#stage_handler#last_layer_epochs": 0}
+    stop = {"train#trainer#max_epochs": 2, "train#handlers#2#last_layer_epochs": 0}
     run_bundle(["train.json"], **paths, **{**QUICK, **stop})
     printed = run_bundle(["train.json"], **paths, **QUICK, resume=True)
     assert "Goes on after epoch 2 of 3" in printed

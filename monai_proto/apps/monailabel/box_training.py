@@ -62,7 +62,7 @@ class BoxTraining(BundleTraining):
         return {s: f for s, f in datastore.boxes().items() if datastore.is_volume(s) == self.bundle.volumes}
 
     def _without_validation(self) -> list[dict[str, Any]]:
-        handlers = [h for h in self._defaults["train"]["handlers"] if not _monitors(h)]
+        handlers = [h for h in self._defaults["train"]["handlers"] if h["_target_"] != "ValidationHandler"]
         last = {
             "_target_": "CheckpointSaver",
             "save_dir": "@ckpt_dir",
@@ -71,8 +71,3 @@ class BoxTraining(BundleTraining):
             "final_filename": "model.pt",
         }
         return [*handlers, last]
-
-
-def _monitors(handler: Any) -> bool:
-    """Whether an entry of the bundle's handlers, a definition or a reference to one, watches the validation part."""
-    return isinstance(handler, Mapping) and handler["_target_"] == "ValidationHandler"
