@@ -17,6 +17,7 @@ from benchmarks.segmentation_methods import METHODS
 from monai_proto.data.atomic_write import new_file_atomically
 from monai_proto.data.picture_files import safe_file_name
 from monai_proto.handlers.named_checkpoint_loader import load_named_checkpoint
+from monai_proto.networks.freezing import thaw
 
 __all__ = ["DEVICE", "SimulatedModel", "train_first_round"]
 
@@ -45,7 +46,8 @@ class SimulatedModel:
     def train(self, labelled: list[dict], unlabelled: list[dict], steps: int, seed: int) -> None:
         """A training from the weights that are there; a function of them, the volumes and the seed alone."""
         set_determinism(seed)
-        network = copy.deepcopy(self.teacher).requires_grad_(True)
+        network = copy.deepcopy(self.teacher)
+        thaw(network)
         trainer = segmentation_training.make_trainer(
             METHODS[self.method],
             self.task,

@@ -18,6 +18,7 @@ from monai.transforms import Compose, RandAffine, RandFlip, RandScaleIntensity, 
 from monai.utils import set_determinism
 from torch import nn
 
+from monai_proto.networks.freezing import freeze
 from monai_proto.networks.nets import efficientnet_lite0
 from monai_proto.transforms import LoadColorImaged
 
@@ -94,7 +95,8 @@ def frozen_front() -> Trunk:
     """The backbone's first layers, in evaluation mode."""
     network = efficientnet_lite0()
     front = Trunk(network.conv_stem, network.bn1, *network.blocks[:FROZEN_BLOCKS])
-    return front.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    freeze(front)
+    return front.to(memory_format=torch.channels_last)
 
 
 def trained_back() -> Trunk:

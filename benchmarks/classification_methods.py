@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_proto.losses import PrototypeLoss
-from monai_proto.networks.blocks import PrototypeHead
+from monai_proto.networks.blocks import PatchEvidence, PrototypeHead
 
 __all__ = ["COMPARED", "METHODS", "Method"]
 
@@ -56,7 +56,9 @@ METHODS = {
         _head(pooled_classifier=True, abstention=True),
         _loss(abstention_scale=0.1),
     ),
-    "top_5": Method("prototype head, mean of 5 patches", _head(pooled_classifier=True, top_k=5), _loss()),
+    "top_5": Method(
+        "prototype head, mean of 5 patches", _head(pooled_classifier=True, evidence=PatchEvidence(top_k=5)), _loss()
+    ),
     "no_auxiliary": Method(
         "prototype head, cross-entropies only",
         _head(pooled_classifier=True),

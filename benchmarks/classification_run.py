@@ -32,9 +32,9 @@ from monai_proto.metrics import (
     strongest_patches,
     summarize_classification,
 )
+from monai_proto.networks.explanation import evidence_map
 from monai_proto.networks.nets import PrototypeClassifier
 from monai_proto.optimizers import backbone_parameter_groups
-from monai_proto.visualize import evidence_map
 
 __all__ = ["run"]
 

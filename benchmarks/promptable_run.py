@@ -127,7 +127,7 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
     loader = DataLoader(data, batch_size=BATCH, sampler=sampler, collate_fn=PadListDataCollate(method=PadMethod.END))
     student = network.student
     teacher = network.copy_student()
-    reference = network.copy_student()
+    reference = network.copy_student().suffix
     optimizer = torch.optim.AdamW(
         [
             {"params": student.suffix.parameters(), "lr": learning_rate},
@@ -143,14 +143,12 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
         network,
         teacher,
         optimizer,
-        method.make_loss(),
-        reference,
+        reference=PrefixCache(cache.folder, HalfPrecision(reference)),
         prefix_cache=cache,
-        reference_cache=PrefixCache(cache.folder, HalfPrecision(reference.suffix)),
         amp=True,
         amp_kwargs={"dtype": torch.bfloat16},
         train_handlers=[EMATeacherHandler(student, teacher, EMA_DECAY, warm_up=False)],
-        **method.options,
+        **method.trainer_parts(),
     )
     trainer.logger.setLevel("WARNING")
     sums: dict[str, float] = {}

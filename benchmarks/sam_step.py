@@ -23,10 +23,10 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from benchmarks.run_store import complete_runs
 from monai_proto.data import PrefixCache
+from monai_proto.networks.freezing import freeze
 from monai_proto.networks.nets import AdaptableSegmenter, build_sam, load_sam
 
 RESULTS = Path(__file__).parent / "results"
@@ -111,7 +111,9 @@ def _three_passes(network: AdaptableSegmenter, images: torch.Tensor, folder: str
     """Whole copies of the encoder, and the prefix's activations kept for a backward pass that does not need them."""
     encoder = network.image_encoder
     trained = {key for key, _ in _trained(network)}
-    teacher, reference = _frozen(encoder), _frozen(encoder)
+    teacher, reference = copy.deepcopy(encoder), copy.deepcopy(encoder)
+    freeze(teacher)
+    freeze(reference)
 
     def step() -> None:
         inputs = network.segmenter.preprocess(images)
@@ -123,10 +125,6 @@ def _three_passes(network: AdaptableSegmenter, images: torch.Tensor, folder: str
     for key, value in encoder.named_parameters():
         value.requires_grad_(key in trained)
     return step
-
-
-def _frozen(encoder: nn.Module) -> nn.Module:
-    return copy.deepcopy(encoder).requires_grad_(False).eval()
 
 
 def _shared(network: AdaptableSegmenter, images: torch.Tensor, prefix, reference=None):

@@ -1,6 +1,7 @@
 """Engines: the order of the steps of training and evaluation."""
 
 from monai_proto.engines.adapt_prototypes import AdaptationReport, adapt_prototypes
+from monai_proto.engines.box_prompts import BoxPrompts
 from monai_proto.engines.classification_trainer import ClassificationTrainer
 from monai_proto.engines.embedded_batches import EmbeddedBatches
 from monai_proto.engines.prepare_prompt_batch import PreparePromptBatch
@@ -12,6 +13,7 @@ from monai_proto.moved_names import moved_names
 
 __all__ = [
     "AdaptationReport",
+    "BoxPrompts",
     "ClassificationTrainer",
     "EmbeddedBatches",
     "PreparePromptBatch",

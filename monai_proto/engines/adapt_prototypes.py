@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
-from monai_proto.networks.prototype_similarity import cosine_similarity_map, squared_distance_map
+from monai_proto.networks.blocks.prototype_similarity import cosine_similarity_map, squared_distance_map
 from monai_proto.networks.tensor_checks import require_class_labels, require_finite
 from monai_proto.networks.tensor_exchange import gathered, summed
 

@@ -40,6 +40,7 @@ def promptable_batch(
     big: torch.Tensor,
     sizes: torch.Tensor | None = None,
     masks: torch.Tensor | None = None,
+    check: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> PromptableBatch:
     """
     Args:
@@ -50,9 +51,11 @@ def promptable_batch(
         big: (B, 4).
         sizes: height and width of each image without what was filled up (B, 2); (H, W) for all without.
         masks: (B, 1, H, W), the object where above 0.
+        check: refuses small and big boxes (B, 4) by an error. It sees them in the model frame and where the loader left
+            them: on an accelerator the host would have to wait for their values.
 
     Raises:
-        ValueError: when shapes do not fit.
+        ValueError: when shapes do not fit, and what ``check`` raises.
     """
     batch = images.shape[0]
     for name, boxes in (("small", small), ("big", big)):
@@ -60,9 +63,13 @@ def promptable_batch(
             raise ValueError(f"{name} must have shape ({batch}, 4), got {tuple(boxes.shape)}.")
     if masks is not None and masks.shape != (batch, 1, *images.shape[-2:]):
         raise ValueError(f"masks must have shape ({batch}, 1, H, W) of the images, got {tuple(masks.shape)}.")
+    groups = _rows_by_size(images, sizes)
+    small, big = (_boxes_in_model_frame(boxes, segmenter, groups) for boxes in (small, big))
+    if check is not None:
+        check(small, big)
     parts: list[PromptableBatch] = []
     order: list[int] = []
-    for size, rows in _rows_by_size(images, sizes).items():
+    for size, rows in groups.items():
         height, width = size
         order += rows
         of_size = slice(None) if len(rows) == batch else rows
@@ -71,8 +78,8 @@ def promptable_batch(
         parts.append(
             PromptableBatch(
                 features,
-                segmenter.to_model_frame(small[of_size].to(device), size),
-                segmenter.to_model_frame(big[of_size].to(device), size),
+                small[of_size].to(device),
+                big[of_size].to(device),
                 _in_model_frame(torch.ones(len(rows), 1, height, width, device=device), segmenter, size) > 0,
                 None
                 if masks is None
@@ -101,6 +108,15 @@ def _rows_by_size(images: torch.Tensor, sizes: torch.Tensor | None) -> dict[tupl
     for row, size in enumerate([(height, width)] * len(images) if sizes is None else sizes.tolist()):
         rows.setdefault((int(size[0]), int(size[1])), []).append(row)
     return rows
+
+
+def _boxes_in_model_frame(
+    boxes: torch.Tensor, segmenter: PromptableSegmenter, groups: dict[tuple[int, int], list[int]]
+) -> torch.Tensor:
+    framed = torch.empty_like(boxes, dtype=torch.float32)
+    for size, rows in groups.items():
+        framed[rows] = segmenter.to_model_frame(boxes[rows], size)
+    return framed
 
 
 def _in_model_frame(masks: torch.Tensor, segmenter: PromptableSegmenter, size: tuple[int, int]) -> torch.Tensor:

@@ -14,8 +14,8 @@ from torch import nn
 
 from monai_proto.engines.embedded_batches import image_ids_of
 from monai_proto.networks.bare_network import bare_network
+from monai_proto.networks.explanation import explain
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
-from monai_proto.visualize.explain import explain
 
 __all__ = ["PrototypeEvaluator"]
 

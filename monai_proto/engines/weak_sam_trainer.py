@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ignite.distributed as idist
@@ -16,13 +16,14 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import nn
 
 from monai_proto.data.prefix_cache import PrefixCache
+from monai_proto.engines.box_prompts import BoxPrompts
 from monai_proto.engines.promptable_batch import PromptableBatch, promptable_batch
-from monai_proto.losses.box_pseudo_label import BOX_PRIORS, BoxPseudoLabel, box_pseudo_label
-from monai_proto.losses.contrast_sampling import HARD_NEGATIVES, sample_contrast_pixels
+from monai_proto.losses.box_pseudo_label import BoxPseudoLabel, BoxPseudoLabeler
+from monai_proto.losses.contrast_sampling import ContrastSampler, ContrastSamples
 from monai_proto.losses.weak_sam_loss import WeakSamLoss
 from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter, EncoderSuffix
 from monai_proto.networks.nets.promptable_segmenter import DecodedMasks
-from monai_proto.transforms.prompts_from_boxes import Prompts, prompts_from_boxes, require_prompt_options
+from monai_proto.transforms.prompts_from_boxes import Prompts
 
 __all__ = ["BoxPreview", "WeakSamTrainer"]
 
@@ -35,8 +36,8 @@ class BoxPreview(NamedTuple):
         batch: boxes and where the images lie.
         pseudo_label: the teacher's, with entropy.
         teacher_prompts: what the teacher was asked with.
-        prompts: of the student, one for each of ``student_prompts``.
-        logits: the student's (B, 1, S, S), one for each of ``student_prompts``.
+        prompts: of the student, one for each of ``BoxPrompts.students``.
+        logits: the student's (B, 1, S, S), one for each of them.
         before: the same of the reference, the model before adaptation.
     """
 
@@ -76,27 +77,21 @@ class WeakSamTrainer(Trainer):
         teacher: ``copy_student()`` of the network, moved by :class:`EMATeacherHandler` after every step.
         optimizer: of the trainable parameters.
         loss: the terms and their weights; by default fits trusted pseudo-labels beside the contrast.
-        reference: the embedding's anchor, by default a copy of the student as it is now.
-        prefix_cache: keeps the prefix's output on disk. Only pays where images repeat: without random augmentation.
-        reference_cache: around ``reference.suffix``, keeps its embeddings on disk: the reference never changes. Pays
-            where ``prefix_cache`` does.
-        teacher_prompt: the teacher's prompt, see :func:`prompts_from_boxes`. The one halfway between the boxes measured
-            best: 0.87 instead of 0.80 mean IoU of pseudo-labels from the big box on HAM10000, with ``fit_extent``. On
-            hippocampi, which are bent, it was ``"loose_box"`` without it and with ``box_prior="big_box"``: 0.75, and
-            0.71 with the defaults.
-        student_prompts: prompts of which each gives a mask of the student: what is to work later.
-        ring_labels: how ring points are labelled.
-        num_points: ring points of a prompt.
-        box_prior, fit_extent, max_entropy: see :func:`box_pseudo_label`.
-        hard_negatives: see :func:`sample_contrast_pixels`.
-        num_anchors, num_hard_negatives, num_background: rows of an image, see :func:`sample_contrast_pixels`.
+        reference: from the prefix's features to the embedding before adaptation, which the student's is held near: the
+            ``suffix`` of a ``copy_student()``, by default of the student as it is now, or a :class:`PrefixCache` around
+            it, since it never changes.
+        prefix_cache: keeps the prefix's output on disk. A cache only pays where images repeat: without random
+            augmentation.
+        prompts: how teacher and student are asked.
+        pseudo_labeler: what makes the teacher's mask a pseudo-label, called as :class:`BoxPseudoLabeler` is.
+        contrast_sampler: what draws the pixels that are contrasted, called as :class:`ContrastSampler` is.
         train_handlers: handlers.
         kwargs: further arguments of MONAI's ``Trainer``.
 
     ``state.skipped_steps`` counts the batches without a trusted pseudo-label, over restarts too.
 
     Raises:
-        ValueError: when an option is unknown.
+        ValueError: in a step, when boxes do not fit the prompts, see :meth:`BoxPrompts.check`.
     """
 
     def __init__(
@@ -108,51 +103,25 @@ class WeakSamTrainer(Trainer):
         teacher: EncoderSuffix,
         optimizer: torch.optim.Optimizer,
         loss: WeakSamLoss | None = None,
-        reference: EncoderSuffix | None = None,
+        reference: Callable[[torch.Tensor], torch.Tensor] | None = None,
         prefix_cache: PrefixCache | None = None,
-        reference_cache: PrefixCache | None = None,
-        teacher_prompt: str = "middle_box",
-        student_prompts: Sequence[str] = ("big_box", "ring_points"),
-        ring_labels: str = "foreground",
-        num_points: int = 10,
-        box_prior: str = "both",
-        fit_extent: bool = True,
-        max_entropy: float = 0.2,
-        hard_negatives: str = "false_positive",
-        num_anchors: int = 256,
-        num_hard_negatives: int = 1024,
-        num_background: int = 256,
+        prompts: BoxPrompts | None = None,
+        pseudo_labeler: Callable[..., BoxPseudoLabel] | None = None,
+        contrast_sampler: Callable[..., ContrastSamples] | None = None,
         train_handlers: Sequence | None = None,
         **kwargs: Any,
     ) -> None:
-        for prompt in (teacher_prompt, *student_prompts):
-            require_prompt_options(prompt, ring_labels)
-        if not student_prompts:
-            raise ValueError("student_prompts must name at least one prompt, got none.")
-        if box_prior not in BOX_PRIORS:
-            raise ValueError(f"box_prior must be one of {BOX_PRIORS}, got {box_prior!r}.")
-        if hard_negatives not in HARD_NEGATIVES:
-            raise ValueError(f"hard_negatives must be one of {HARD_NEGATIVES}, got {hard_negatives!r}.")
         kwargs.setdefault("decollate", False)  # the output is of the batch: there is nothing to take apart
         super().__init__(device=device, max_epochs=max_epochs, data_loader=train_data_loader, handlers=None, **kwargs)
         self.network = network
         self.teacher = teacher
-        self.reference = self.bare_network.copy_student() if reference is None else reference
+        self.reference = self.bare_network.copy_student().suffix if reference is None else reference
         self.optimizer = optimizer
         self.loss = WeakSamLoss(supervision="pseudo_label") if loss is None else loss
         self.prefix_cache = prefix_cache
-        self.embed_reference = reference_cache or self.reference.suffix
-        self.teacher_prompt = teacher_prompt
-        self.student_prompts = tuple(student_prompts)
-        self.ring_labels = ring_labels
-        self.num_points = num_points
-        self.label_options = {"max_entropy": max_entropy, "box_prior": box_prior, "fit_extent": fit_extent}
-        self.contrast_options = {
-            "hard_negatives": hard_negatives,
-            "num_anchors": num_anchors,
-            "num_hard_negatives": num_hard_negatives,
-            "num_background": num_background,
-        }
+        self.prompts = BoxPrompts() if prompts is None else prompts
+        self.pseudo_labeler = BoxPseudoLabeler() if pseudo_labeler is None else pseudo_labeler
+        self.contrast_sampler = ContrastSampler() if contrast_sampler is None else contrast_sampler
         self.state.skipped_steps = 0
         self.state_dict_user_keys.append("skipped_steps")
         if train_handlers is not None:
@@ -173,10 +142,10 @@ class WeakSamTrainer(Trainer):
             torch.manual_seed(0)
             batch = self._load(batchdata)
             pseudo_label, prompts, _ = self._ask_teacher(batch)
-            asked = [self._prompts(batch, prompt) for prompt in self.student_prompts]
+            asked = self.prompts.for_students(batch.small, batch.big)
             after, before = (
                 [self._upsampled(self._decode(suffix(batch.features), prompt).logits) for prompt in asked]
-                for suffix in (self.bare_network.student.suffix, self.embed_reference)
+                for suffix in (self.bare_network.student.suffix, self.reference)
             )
         self.network.train(was_training)
         return BoxPreview(batch, pseudo_label, prompts, asked, after, before)
@@ -232,16 +201,17 @@ class WeakSamTrainer(Trainer):
                 data["big_box"],
                 data.get("image_size"),
                 data.get("mask"),
+                self.prompts.check,
             )
 
     @torch.no_grad()
     def _ask_teacher(self, batch: PromptableBatch) -> tuple[BoxPseudoLabel, Prompts, torch.Tensor]:
         """The pseudo-labels, what the teacher was asked, and its projection."""
-        prompts = self._prompts(batch, self.teacher_prompt)
+        prompts = self.prompts.for_teacher(batch.small, batch.big)
         teacher = self.teacher(batch.features)
         logits = self._upsampled(self._decode(teacher.embedding, prompts).logits)
         return (
-            box_pseudo_label(logits, batch.small, batch.big, batch.inside, **self.label_options),
+            self.pseudo_labeler(logits, batch.small, batch.big, batch.inside),
             prompts,
             teacher.projection,
         )
@@ -251,19 +221,19 @@ class WeakSamTrainer(Trainer):
     ) -> torch.Tensor:
         student = self.network(features=batch.features)
         with torch.no_grad():
-            reference = self.embed_reference(batch.features)
-        samples = sample_contrast_pixels(
+            reference = self.reference(batch.features)
+        samples = self.contrast_sampler(
             pseudo_label.raw,
             batch.small,
             batch.big,
             pseudo_label.trusted,
             student.projection,
             teacher_projection,
-            inside=batch.inside,
-            **self.contrast_options,
+            batch.inside,
         )
         with torch.set_grad_enabled(self.loss.supervision != "none"):
-            decoded = [self._decode(student.embedding, self._prompts(batch, name)) for name in self.student_prompts]
+            asked = self.prompts.for_students(batch.small, batch.big)
+            decoded = [self._decode(student.embedding, prompts) for prompts in asked]
         times = len(decoded)
         return self.loss(
             samples,
@@ -276,9 +246,6 @@ class WeakSamTrainer(Trainer):
             pseudo_label.certain.repeat(times, 1, 1, 1),
             None if batch.masks is None else batch.masks.repeat(times, 1, 1, 1),
         )
-
-    def _prompts(self, batch: PromptableBatch, prompt: str) -> Prompts:
-        return prompts_from_boxes(batch.small, batch.big, prompt, self.ring_labels, self.num_points)
 
     def _decode(self, embedding: torch.Tensor, prompts: Prompts) -> DecodedMasks:
         return self.bare_network.segmenter.decode(embedding, *prompts)

@@ -86,11 +86,11 @@ def _picture(engine: WeakSamTrainer, item: dict, batchdata: dict) -> BoxPicture:
         resized = torch.nn.functional.interpolate(cropped, size, mode="bilinear", align_corners=False)
         return (resized[0, 0] > 0).numpy()
 
+    names = engine.prompts.students
     points = {
         name: (np.zeros((0, 2)) if prompt.points is None else (prompt.points[0].cpu() * scale).numpy())
-        for name, prompt in zip(engine.student_prompts, preview.prompts, strict=True)
+        for name, prompt in zip(names, preview.prompts, strict=True)
     }
-    names = engine.student_prompts
     truth = item.get("mask")
     return BoxPicture(
         name=Path(item_name(item, ["image", "mask"])).name,

@@ -6,6 +6,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from monai_proto.networks.ema import ema_decay, update_ema
+from monai_proto.networks.freezing import freeze
 
 __all__ = ["EMATeacherHandler"]
 
@@ -49,7 +50,7 @@ class EMATeacherHandler:
 
     def start(self, engine: Engine) -> None:
         """Take the teacher out of training, and make it equal to the student unless the run goes on."""
-        self.teacher.requires_grad_(False).eval()
+        freeze(self.teacher)
         if engine.state.iteration == 0:
             self.teacher.load_state_dict(self.student.state_dict())
 

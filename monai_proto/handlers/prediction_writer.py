@@ -12,7 +12,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from monai_proto.data.atomic_write import write_text_atomically
-from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
+from monai_proto.networks.explanation import Explanation, PrototypeEvidence
 
 __all__ = ["PredictionWriter"]
 

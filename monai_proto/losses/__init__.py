@@ -2,19 +2,22 @@
 
 from monai_proto.losses.abstention_loss import abstention_loss
 from monai_proto.losses.box_prior import apply_box_prior, boxes_to_masks
-from monai_proto.losses.box_pseudo_label import BoxPseudoLabel, box_pseudo_label
+from monai_proto.losses.box_pseudo_label import BoxPseudoLabel, BoxPseudoLabeler, box_pseudo_label, mask_entropy
 from monai_proto.losses.class_cosine import class_cosine_sums
 from monai_proto.losses.class_weights import class_balanced_weights, inverse_root_weights
 from monai_proto.losses.consistency_loss import SoftmaxConsistencyLoss, softmax_consistency_loss
-from monai_proto.losses.contrast_sampling import ContrastSamples, sample_contrast_pixels
-from monai_proto.losses.mask_entropy import mask_entropy
+from monai_proto.losses.contrast_sampling import ContrastSampler, ContrastSamples, sample_contrast_pixels
 from monai_proto.losses.masked_dice_ce_loss import MaskedDiceCELoss
 from monai_proto.losses.memory_bank_contrastive_loss import MemoryBankContrastiveLoss, memory_bank_contrastive_loss
 from monai_proto.losses.pixel_info_nce import PixelInfoNCELoss, pixel_info_nce
 from monai_proto.losses.promptable_terms import bce_dice_loss, embedding_distillation_loss, iou_mse_loss, mask_iou
-from monai_proto.losses.prototype_distance_terms import cluster_loss, separation_loss
+from monai_proto.losses.prototype_head_terms import (
+    cluster_loss,
+    diversity_loss,
+    prototype_contrastive_loss,
+    separation_loss,
+)
 from monai_proto.losses.prototype_loss import PrototypeLoss
-from monai_proto.losses.prototype_pair_terms import diversity_loss, prototype_contrastive_loss
 from monai_proto.losses.prototype_terms import inter_class_separation_loss, intra_class_compactness_loss
 from monai_proto.losses.pseudo_label import pseudo_labels
 from monai_proto.losses.ramp_up import sigmoid_ramp_up
@@ -23,6 +26,8 @@ from monai_proto.losses.weak_sam_loss import WeakSamLoss
 
 __all__ = [
     "BoxPseudoLabel",
+    "BoxPseudoLabeler",
+    "ContrastSampler",
     "ContrastSamples",
     "MaskedDiceCELoss",
     "MemoryBankContrastiveLoss",

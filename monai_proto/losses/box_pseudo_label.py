@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from monai_proto.losses.box_prior import apply_box_prior, boxes_to_masks
-from monai_proto.losses.mask_entropy import mask_entropy
 
-__all__ = ["BOX_PRIORS", "BoxPseudoLabel", "box_pseudo_label", "extent_threshold"]
+__all__ = ["BoxPseudoLabel", "BoxPseudoLabeler", "box_pseudo_label", "extent_threshold", "mask_entropy"]
 
-BOX_PRIORS = ("both", "big_box", "none")
-_FAR = 1e4  # a logit without entropy
+_BOX_PRIORS = ("both", "big_box", "none")
+_FAR = 1e4  # a logit without entropy: it is 0 from 104 on, and infinity times 0 would be NaN
+_LARGEST_THRESHOLD, _THRESHOLD_STEP = 6.0, 0.5  # logits that the extent of a mask is tried at
 
 
 class BoxPseudoLabel(NamedTuple):
@@ -55,14 +56,13 @@ def box_pseudo_label(
     Raises:
         ValueError: when ``box_prior`` is unknown, or shapes do not fit.
     """
-    if box_prior not in BOX_PRIORS:
-        raise ValueError(f"box_prior must be one of {BOX_PRIORS}, got {box_prior!r}.")
+    _require_prior(box_prior)
     logits = logits.detach().float()
-    counted = 1.0
     if inside is not None:
         logits = logits.masked_fill(~inside, -_FAR)
-        counted = inside.float().mean(dim=(1, 2, 3))
-    entropy = mask_entropy(logits) / counted
+    entropy = mask_entropy(logits)
+    if inside is not None:
+        entropy = entropy / inside.float().mean(dim=(1, 2, 3))
     scores = logits
     if fit_extent:
         scores = logits - extent_threshold(logits, small, big)[:, None, None, None]
@@ -75,11 +75,41 @@ def box_pseudo_label(
     return BoxPseudoLabel((scores > 0).float(), logits, entropy, entropy <= max_entropy, certain)
 
 
-def extent_threshold(
-    logits: torch.Tensor, small: torch.Tensor, big: torch.Tensor, largest: float = 6.0, step: float = 0.5
-) -> torch.Tensor:
+class BoxPseudoLabeler:
     """
-    The threshold above which a mask reaches as far as the boxes say, and 0 where none fits better.
+    :func:`box_pseudo_label` with its options: what makes pseudo-labels in a trainer.
+
+    Args:
+        max_entropy: of a trusted pseudo-label, in nats.
+        box_prior: what overwrites the teacher's mask, ``"both"`` boxes, the ``"big_box"`` only, or ``"none"``.
+        fit_extent: whether the mask is taken above :func:`extent_threshold` instead of above 0.
+
+    Raises:
+        ValueError: when ``box_prior`` is unknown.
+    """
+
+    def __init__(self, max_entropy: float = 0.2, box_prior: str = "both", fit_extent: bool = True) -> None:
+        _require_prior(box_prior)
+        self.max_entropy = max_entropy
+        self.box_prior = box_prior
+        self.fit_extent = fit_extent
+
+    def __call__(
+        self, logits: torch.Tensor, small: torch.Tensor, big: torch.Tensor, inside: torch.Tensor | None = None
+    ) -> BoxPseudoLabel:
+        """
+        Args:
+            logits: the teacher's (B, 1, H, W).
+            small: boxes inside of the objects (B, 4), in pixels of ``logits``.
+            big: boxes around them (B, 4).
+            inside: bool (B, 1, H, W), where there is an image; everywhere without.
+        """
+        return box_pseudo_label(logits, small, big, inside, self.max_entropy, self.box_prior, self.fit_extent)
+
+
+def extent_threshold(logits: torch.Tensor, small: torch.Tensor, big: torch.Tensor) -> torch.Tensor:
+    """
+    The threshold from -6 to 6 above which a mask reaches as far as the boxes say, and 0 where none fits better.
 
     The two boxes lie on either side of the object's own bounding box. A teacher that sees too little or too much of an
     object does so at every side; the threshold whose mask has the bounding box with the largest overlap with the one
@@ -90,14 +120,12 @@ def extent_threshold(
         logits: (B, 1, H, W).
         small: boxes inside of the objects (B, 4), in pixels of ``logits``.
         big: boxes around them (B, 4).
-        largest: thresholds from minus this to this are tried.
-        step: distance of two thresholds.
 
     Returns:
         (B,), in the units of the logits.
     """
-    steps = round(largest / step)
-    thresholds = torch.arange(-steps, steps + 1, device=logits.device) * step
+    steps = round(_LARGEST_THRESHOLD / _THRESHOLD_STEP)
+    thresholds = torch.arange(-steps, steps + 1, device=logits.device) * _THRESHOLD_STEP
     within = boxes_to_masks(big, logits.shape[-2:])
     scores = logits.masked_fill(~within, -_FAR)
     wanted = (small + big).float() / 2
@@ -105,6 +133,28 @@ def extent_threshold(
     at_zero = overlaps[:, steps]
     best, index = overlaps.max(dim=1)
     return torch.where(best > at_zero, thresholds[index], 0.0)
+
+
+def mask_entropy(logits: torch.Tensor) -> torch.Tensor:
+    """
+    Mean binary entropy of every mask.
+
+    With a = abs(logit) the entropy of a pixel is ``softplus(-a) + a sigmoid(-a)``, which neither overflows nor takes a
+    logarithm of 0. Computed in float32, also under autocast.
+
+    Args:
+        logits: (B, 1, H, W).
+
+    Returns:
+        (B,), in nats, 0 .. ln 2 = 0.693.
+
+    Raises:
+        ValueError: when ``logits`` has another shape.
+    """
+    if logits.ndim != 4 or logits.shape[1] != 1:
+        raise ValueError(f"logits must have shape (B, 1, H, W), got {tuple(logits.shape)}.")
+    size = logits.float().abs().clamp(max=_FAR)
+    return (F.softplus(-size) + size * torch.sigmoid(-size)).mean(dim=(1, 2, 3))
 
 
 def _extent(masks: torch.Tensor) -> torch.Tensor:
@@ -127,3 +177,8 @@ def _overlap(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     shared = sides.prod(dim=1)
     union = sum((boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (first, second)) - shared
     return shared / union.clamp(min=1e-6)
+
+
+def _require_prior(box_prior: str) -> None:
+    if box_prior not in _BOX_PRIORS:
+        raise ValueError(f"box_prior must be one of {_BOX_PRIORS}, got {box_prior!r}.")

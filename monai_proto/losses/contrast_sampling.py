@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from monai_proto.losses.box_prior import boxes_to_masks
 
-__all__ = ["HARD_NEGATIVES", "ContrastSamples", "sample_contrast_pixels"]
+__all__ = ["ContrastSampler", "ContrastSamples", "sample_contrast_pixels"]
 
-HARD_NEGATIVES = ("both", "false_positive", "missed_as_positive")
+_HARD_NEGATIVES = ("both", "false_positive", "missed_as_positive")
 
 
 class ContrastSamples(NamedTuple):
@@ -124,6 +124,71 @@ def sample_contrast_pixels(
     )
 
 
+class ContrastSampler:
+    """
+    :func:`sample_contrast_pixels` with its options: what draws pixels in a trainer.
+
+    Args:
+        hard_negatives: ``"both"``, ``"false_positive"`` or ``"missed_as_positive"``.
+        num_anchors: anchors of an image at the most.
+        num_hard_negatives: hard negatives of an image at the most.
+        num_background: in-batch negatives of an image at the most; 0 for none.
+
+    Raises:
+        ValueError: when ``hard_negatives`` is unknown.
+    """
+
+    def __init__(
+        self,
+        hard_negatives: str = "false_positive",
+        num_anchors: int = 256,
+        num_hard_negatives: int = 1024,
+        num_background: int = 256,
+    ) -> None:
+        _require_hard_negatives(hard_negatives)
+        self.hard_negatives = hard_negatives
+        self.num_anchors = num_anchors
+        self.num_hard_negatives = num_hard_negatives
+        self.num_background = num_background
+
+    def __call__(
+        self,
+        logits: torch.Tensor,
+        small: torch.Tensor,
+        big: torch.Tensor,
+        trusted: torch.Tensor,
+        student: torch.Tensor,
+        teacher: torch.Tensor,
+        inside: torch.Tensor | None = None,
+    ) -> ContrastSamples:
+        """
+        Args:
+            logits: the teacher's (B, 1, H, W), as they were before the boxes overwrote any of them.
+            small: boxes inside of the objects (B, 4), in pixels of ``logits``.
+            big: boxes around them (B, 4).
+            trusted: bool (B,), whose pseudo-label gives anchors.
+            student: projections (B, D, h, w).
+            teacher: projections (B, D, h, w).
+            inside: bool (B, 1, H, W), where there is an image; everywhere without.
+
+        Raises:
+            ValueError: when shapes do not fit.
+        """
+        return sample_contrast_pixels(
+            logits,
+            small,
+            big,
+            trusted,
+            student,
+            teacher,
+            self.hard_negatives,
+            self.num_anchors,
+            self.num_hard_negatives,
+            self.num_background,
+            inside=inside,
+        )
+
+
 def _draw(candidates: torch.Tensor, count: int, generator: torch.Generator | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Up to ``count`` distinct true cells of each row of (B, P): their indices (B, K), and which of these are real."""
     device = candidates.device if generator is None else generator.device
@@ -152,8 +217,7 @@ def _check(
     hard_negatives: str,
     negatives_from: str,
 ) -> None:
-    if hard_negatives not in HARD_NEGATIVES:
-        raise ValueError(f"hard_negatives must be one of {HARD_NEGATIVES}, got {hard_negatives!r}.")
+    _require_hard_negatives(hard_negatives)
     if negatives_from not in ("student", "teacher"):
         raise ValueError(f"negatives_from must be 'student' or 'teacher', got {negatives_from!r}.")
     if logits.ndim != 4 or logits.shape[1] != 1:
@@ -165,3 +229,8 @@ def _check(
         )
     if trusted.dtype != torch.bool or trusted.shape != logits.shape[:1]:
         raise ValueError(f"trusted must be bool ({logits.shape[0]},), got {trusted.dtype} {tuple(trusted.shape)}.")
+
+
+def _require_hard_negatives(hard_negatives: str) -> None:
+    if hard_negatives not in _HARD_NEGATIVES:
+        raise ValueError(f"hard_negatives must be one of {_HARD_NEGATIVES}, got {hard_negatives!r}.")

@@ -11,8 +11,12 @@ from torch import nn
 
 from monai_proto.losses.abstention_loss import abstention_loss
 from monai_proto.losses.class_weights import class_balanced_weights, inverse_root_weights
-from monai_proto.losses.prototype_distance_terms import cluster_loss, separation_loss
-from monai_proto.losses.prototype_pair_terms import diversity_loss, prototype_contrastive_loss
+from monai_proto.losses.prototype_head_terms import (
+    cluster_loss,
+    diversity_loss,
+    prototype_contrastive_loss,
+    separation_loss,
+)
 from monai_proto.networks.blocks.prototype_head import PrototypeHeadOutput
 from monai_proto.networks.tensor_checks import require_class_labels
 
@@ -66,6 +70,8 @@ class PrototypeLoss(nn.Module):
         loss(head(torch.randn(2, 1280), torch.randn(2, 1280, 7, 7)), torch.tensor([0, 3]))
         loss.components["cluster_loss"]
     """
+
+    class_counts: torch.Tensor | None
 
     def __init__(
         self,

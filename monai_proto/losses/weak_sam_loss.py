@@ -32,7 +32,6 @@ class WeakSamLoss(nn.Module):
         alpha: weight of the contrastive term.
         beta: weight of the IoU term.
         gamma: weight of the distillation term.
-        temperature: of the contrastive term.
         supervision: ``"none"``, ``"pseudo_label"`` or ``"mask"``.
 
     Attributes:
@@ -49,7 +48,6 @@ class WeakSamLoss(nn.Module):
         alpha: float = 1.0,
         beta: float = 0.5,
         gamma: float = 0.1,
-        temperature: float = 0.1,
         supervision: str = "none",
     ) -> None:
         super().__init__()
@@ -62,7 +60,7 @@ class WeakSamLoss(nn.Module):
         self.beta = beta
         self.gamma = gamma
         self.supervision = supervision
-        self.contrast = PixelInfoNCELoss(temperature)
+        self.contrast = PixelInfoNCELoss()
         self.components: dict[str, torch.Tensor] = {}
 
     def forward(
@@ -115,7 +113,13 @@ class WeakSamLoss(nn.Module):
         self.components = {name: part.detach() for name, part in parts.items()}
         return total
 
-    def _require_inputs(self, logits, predicted_iou, pseudo_labels, masks) -> None:
+    def _require_inputs(
+        self,
+        logits: torch.Tensor | None,
+        predicted_iou: torch.Tensor | None,
+        pseudo_labels: torch.Tensor | None,
+        masks: torch.Tensor | None,
+    ) -> None:
         target = {"none": (), "pseudo_label": ("pseudo_labels",), "mask": ("masks",)}[self.supervision]
         given = {"logits": logits, "predicted_iou": predicted_iou, "pseudo_labels": pseudo_labels, "masks": masks}
         missing = [name for name in ("logits", "predicted_iou", *target) if given[name] is None]

@@ -10,11 +10,12 @@ import torch
 from monai.transforms import Transform
 
 from monai_proto.transforms.item_name import item_name
-from monai_proto.transforms.ring_points import sample_ring_points
+from monai_proto.transforms.ring_points import draw_ring_points, sample_ring_points
 
 __all__ = [
     "PROMPTS",
     "RING_LABELS",
+    "RING_PROMPTS",
     "Prompts",
     "PromptsFromBoxesd",
     "prompted_box",
@@ -24,6 +25,7 @@ __all__ = [
 
 _SHARE_OF_SMALL = {"big_box": 0.0, "both": 0.0, "loose_box": 1 / 3, "middle_box": 0.5}
 PROMPTS = (*_SHARE_OF_SMALL, "ring_points")
+RING_PROMPTS = ("ring_points", "both")
 RING_LABELS = ("foreground", "background")
 
 
@@ -49,6 +51,7 @@ def prompts_from_boxes(
     ring_labels: str = "foreground",
     num_points: int = 10,
     generator: torch.Generator | None = None,
+    checked: bool = False,
 ) -> Prompts:
     """
     Args:
@@ -62,15 +65,17 @@ def prompts_from_boxes(
             point: most of the ring is background where boxes are loose.
         num_points: number N of ring points.
         generator: where they are drawn from.
+        checked: whether :func:`require_rings` has seen the boxes; no value is then looked at, which a host would have
+            to wait for.
 
     Raises:
-        ValueError: when an option is unknown, or boxes give no ring.
+        ValueError: when an option is unknown, or boxes that were not checked give no ring.
     """
     require_prompt_options(prompt, ring_labels)
     boxes = prompted_box(small, big, prompt).float() if prompt in _SHARE_OF_SMALL else None
-    if prompt not in ("ring_points", "both"):
+    if prompt not in RING_PROMPTS:
         return Prompts(boxes, None, None)
-    points = sample_ring_points(small, big, num_points, generator)
+    points = (draw_ring_points if checked else sample_ring_points)(small, big, num_points, generator)
     labels = torch.full(points.shape[:2], int(ring_labels == "foreground"), device=points.device)
     return Prompts(boxes, points.float(), labels)
 

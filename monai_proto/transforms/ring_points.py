@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from monai.transforms import MapTransform, Randomizable
@@ -11,7 +11,7 @@ from monai.transforms import MapTransform, Randomizable
 from monai_proto.data.boxes.checks import check_boxes
 from monai_proto.transforms.item_name import item_name
 
-__all__ = ["SampleRingPointsd", "sample_ring_points"]
+__all__ = ["SampleRingPointsd", "draw_ring_points", "require_rings", "sample_ring_points"]
 
 
 def sample_ring_points(
@@ -24,8 +24,8 @@ def sample_ring_points(
     inside the small one, and (x, y) not on the small one's edge either: such a point lies in the ring whether its
     reader counts the far edge in or not.
 
-    The ring is whole rows above and below the small box and parts of rows beside it, so that a pixel's number in it
-    gives its place: nothing is drawn and rejected, and the cost does not depend on the boxes' sizes.
+    Looks at the values of the boxes, so that it waits for an accelerator. A training loop checks boxes where a batch
+    comes in (:func:`require_rings`) and then calls :func:`draw_ring_points`.
 
     Args:
         small: boxes inside of the objects (4,) or (B, 4), ``[x1, y1, x2, y2]`` in pixels, edges.
@@ -44,32 +44,63 @@ def sample_ring_points(
     if num_points < 1:
         raise ValueError(f"num_points must be at least 1, got {num_points}.")
     small, big = torch.as_tensor(small), torch.as_tensor(big)
-    check_boxes(small, big, name="ring points")
-    inner, outer = small.detach().reshape(-1, 4), big.detach().reshape(-1, 4)
-    # first pixel and the one after the last, of the big box and of what the small one touches
-    x1, y1, x2, y2 = torch.cat([outer[:, :2].ceil(), outer[:, 2:].floor()], dim=1).long().unsqueeze(-1).unbind(1)
-    hole = torch.cat([inner[:, :2].floor(), inner[:, 2:].floor() + 1], dim=1).long()
-    hole_x1, hole_y1, hole_x2, hole_y2 = hole.unsqueeze(-1).unbind(1)
-    hole_x1, hole_x2 = (torch.minimum(torch.maximum(x, x1), x2.maximum(x1)) for x in (hole_x1, hole_x2))
-    hole_y1, hole_y2 = (torch.minimum(torch.maximum(y, y1), y2.maximum(y1)) for y in (hole_y1, hole_y2))
-    width = (x2 - x1).clamp(min=0)
-    above, beside, below = hole_y1 - y1, hole_y2 - hole_y1, (y2 - hole_y2).clamp(min=0)
-    left, right = hole_x1 - x1, (x2 - hole_x2).clamp(min=0)
-    whole = (above + below) * width
-    pixels = whole + beside * (left + right)
-    _require_pixels(pixels, small, big)
-
-    number = _draw(pixels, num_points, generator)
-    row, column = number // width.clamp(min=1), number % width.clamp(min=1)
-    row_beside = (number - whole) // (left + right).clamp(min=1)
-    column_beside = (number - whole) % (left + right).clamp(min=1)
-    in_whole_row = number < whole
-    x = torch.where(
-        in_whole_row, x1 + column, torch.where(column_beside < left, x1 + column_beside, hole_x2 + column_beside - left)
-    )
-    y = torch.where(in_whole_row, torch.where(row < above, y1 + row, hole_y2 + row - above), hole_y1 + row_beside)
-    points = torch.stack([x, y], dim=-1)
+    require_rings(small, big)
+    points = draw_ring_points(small.reshape(-1, 4), big.reshape(-1, 4), num_points, generator)
     return points if small.ndim == 2 else points[0]
+
+
+def require_rings(small: torch.Tensor, big: torch.Tensor) -> None:
+    """
+    Refuse boxes between which no point can be drawn. Looks at their values.
+
+    Args:
+        small: boxes inside of the objects (4,) or (B, 4), in pixels.
+        big: boxes around the objects, of the same shape.
+
+    Raises:
+        ValueError: when corners are swapped, a box has no area, or a small box is not inside its big one; when a ring
+            holds no pixel.
+    """
+    check_boxes(small, big, name="ring points")
+    empty = (_ring(small.reshape(-1, 4), big.reshape(-1, 4)).pixels.reshape(-1) < 1).nonzero().reshape(-1).tolist()
+    if empty:
+        row = empty[0]
+        place = f" of row {row}" if small.ndim == 2 else ""
+        raise ValueError(
+            f"ring{place} between small box {small.reshape(-1, 4)[row].tolist()} and big box "
+            f"{big.reshape(-1, 4)[row].tolist()} is empty: no pixel lies inside the big box and outside of the small."
+        )
+
+
+def draw_ring_points(
+    small: torch.Tensor, big: torch.Tensor, num_points: int, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """
+    :func:`sample_ring_points` of boxes that were checked: no value is looked at, and the host does not wait.
+
+    The ring is whole rows above and below the small box and parts of rows beside it, so that a pixel's number in it
+    gives its place: nothing is drawn and rejected, and the cost does not depend on the boxes' sizes.
+
+    Args:
+        small: boxes inside of the objects (B, 4), in pixels; as :func:`require_rings` wants them.
+        big: boxes around the objects (B, 4).
+        num_points: number N of points, at least 1.
+        generator: where the draw comes from, on any device.
+
+    Returns:
+        int64 (B, N, 2), x before y.
+    """
+    ring = _ring(small, big)
+    number = _draw(ring.pixels, num_points, generator)
+    width, beside = ring.width.clamp(min=1), (ring.left + ring.right).clamp(min=1)
+    row, column = number // width, number % width
+    row_beside, column_beside = (number - ring.whole) // beside, (number - ring.whole) % beside
+    in_whole_row = number < ring.whole
+    x_beside = torch.where(column_beside < ring.left, ring.x1 + column_beside, ring.hole_x2 + column_beside - ring.left)
+    y_whole = torch.where(row < ring.above, ring.y1 + row, ring.hole_y2 + row - ring.above)
+    x = torch.where(in_whole_row, ring.x1 + column, x_beside)
+    y = torch.where(in_whole_row, y_whole, ring.hole_y1 + row_beside)
+    return torch.stack([x, y], dim=-1)
 
 
 class SampleRingPointsd(Randomizable, MapTransform):
@@ -117,6 +148,38 @@ class SampleRingPointsd(Randomizable, MapTransform):
         return {**data, self.points_key: points}
 
 
+class _Ring(NamedTuple):
+    """The pixels of rings as int64 (B, 1): where they start, the hole in them, and how many lie on each side of it."""
+
+    x1: torch.Tensor
+    y1: torch.Tensor
+    width: torch.Tensor
+    hole_y1: torch.Tensor
+    hole_x2: torch.Tensor
+    hole_y2: torch.Tensor
+    above: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
+    whole: torch.Tensor  # pixels in rows above and below the hole
+    pixels: torch.Tensor  # all of them
+
+
+def _ring(small: torch.Tensor, big: torch.Tensor) -> _Ring:
+    inner, outer = small.detach(), big.detach()
+    # first pixel and the one after the last, of the big box and of what the small one touches
+    x1, y1, x2, y2 = torch.cat([outer[:, :2].ceil(), outer[:, 2:].floor()], dim=1).long().unsqueeze(-1).unbind(1)
+    hole = torch.cat([inner[:, :2].floor(), inner[:, 2:].floor() + 1], dim=1).long()
+    hole_x1, hole_y1, hole_x2, hole_y2 = hole.unsqueeze(-1).unbind(1)
+    hole_x1, hole_x2 = (torch.minimum(torch.maximum(x, x1), x2.maximum(x1)) for x in (hole_x1, hole_x2))
+    hole_y1, hole_y2 = (torch.minimum(torch.maximum(y, y1), y2.maximum(y1)) for y in (hole_y1, hole_y2))
+    width = (x2 - x1).clamp(min=0)
+    above, beside, below = hole_y1 - y1, hole_y2 - hole_y1, (y2 - hole_y2).clamp(min=0)
+    left, right = hole_x1 - x1, (x2 - hole_x2).clamp(min=0)
+    whole = (above + below) * width
+    pixels = whole + beside * (left + right)
+    return _Ring(x1, y1, width, hole_y1, hole_x2, hole_y2, above, left, right, whole, pixels)
+
+
 def _draw(pixels: torch.Tensor, num_points: int, generator: torch.Generator | None) -> torch.Tensor:
     """
     For each row N distinct numbers below ``pixels`` (B, 1), every set of them equally likely; with repeats where there
@@ -133,14 +196,3 @@ def _draw(pixels: torch.Tensor, num_points: int, generator: torch.Generator | No
         drawn_already = (numbers[:, :j] == numbers[:, j : j + 1]).any(dim=1) & enough[:, 0]
         numbers[:, j] = torch.where(drawn_already, last[:, j], numbers[:, j])
     return numbers
-
-
-def _require_pixels(pixels: torch.Tensor, small: torch.Tensor, big: torch.Tensor) -> None:
-    empty = (pixels.reshape(-1) < 1).nonzero().reshape(-1).tolist()
-    if empty:
-        row = empty[0]
-        place = f" of row {row}" if small.ndim == 2 else ""
-        raise ValueError(
-            f"ring{place} between small box {small.reshape(-1, 4)[row].tolist()} and big box "
-            f"{big.reshape(-1, 4)[row].tolist()} is empty: no pixel lies inside the big box and outside of the small."
-        )

@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
+from monai_proto.networks.explanation import Explanation, PrototypeEvidence
 from monai_proto.visualize.image_panel import (
     SourceLoader,
     add_panel,

@@ -125,7 +125,7 @@ def test_inference_takes_the_boxes_of_a_data_list(trained, phantoms, tiny, tmp_p
 
 
 def test_inference_without_adapted_weights(phantoms, tiny, tmp_path):
-    overrides = {"ckpt_path": tmp_path / "absent.pt", "handlers#0#_disabled_": True, "labels": 1}
+    overrides = {"ckpt_path": tmp_path / "absent.pt", "adapted": False, "labels": 1}
     run_here(["inference.json", tiny], "infer", dataset_dir=phantoms, output_dir=tmp_path, **overrides)
     assert len(list(tmp_path.glob("*_label1_mask.nii.gz"))) == 2
 

@@ -210,7 +210,7 @@ def test_lite_medsam_learns_from_boxes(phantoms, tmp_path):
     run_here(["train.json"], "train", output_dir=tmp_path / "log", val_interval=2, **settings, **quick)
     evaluation = ["train.json", "evaluate.json"]
     run_here(evaluation, "train", output_dir=tmp_path / "after", **settings)
-    plain = {"validate#handlers#0#_disabled_": True}
+    plain = {"adapted": False}
     run_here(evaluation, "train", output_dir=tmp_path / "before", **settings, **plain)
     before, after = (
         float((tmp_path / name / "val_mean_iou_summary.csv").read_text().splitlines()[-1].split(",")[1])

@@ -17,9 +17,9 @@ pytest.importorskip("timm", reason="timm is not installed (extra sam)")
 from tiny_sam import tiny_lite_medsam
 
 from monai_proto.data import PrefixCache
-from monai_proto.engines import WeakSamTrainer
+from monai_proto.engines import BoxPrompts, WeakSamTrainer
 from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler, ResumeHandler, TrustedShareHandler
-from monai_proto.losses import WeakSamLoss
+from monai_proto.losses import BoxPseudoLabeler, ContrastSampler, WeakSamLoss
 from monai_proto.networks.nets import AdaptableSegmenter
 
 SIZE = (48, 60)
@@ -65,7 +65,7 @@ def trainer_of(items, network=None, epochs=2, handlers=(), supervision="pseudo_l
         torch.optim.SGD(network.student.parameters(), lr=learning_rate),
         WeakSamLoss(supervision=supervision),
         train_handlers=[EpochSeedHandler(0, loader), *handlers],
-        **{"max_entropy": ANY, **options},
+        **{"pseudo_labeler": BoxPseudoLabeler(ANY), **options},
     )
     trainer.logger.setLevel(logging.ERROR)
     return trainer
@@ -174,10 +174,10 @@ def test_cached_training_equals_training_without(tmp_path):
         network = network_of(1)
         segmenter = network.segmenter
         cache = PrefixCache(tmp_path, network.prefix, segmenter.preprocess, segmenter.preprocessing)
-        reference = network.copy_student()
-        reference_cache = PrefixCache(tmp_path, reference.suffix)
-        caches = {"prefix_cache": cache, "reference_cache": reference_cache} if cached else {}
-        trainer = trainer_of(objects(), network, reference=reference, **caches)
+        reference = network.copy_student().suffix
+        reference_cache = PrefixCache(tmp_path, reference)
+        caches = {"prefix_cache": cache, "reference": reference_cache} if cached else {"reference": reference}
+        trainer = trainer_of(objects(), network, **caches)
         trainer.run()
         weights.append(state_of(network))
     assert cache.hits > 0
@@ -196,14 +196,14 @@ def test_whole_encoder_trains_for_a_step():
 @pytest.mark.parametrize("prompt", ["big_box", "middle_box", "loose_box", "ring_points", "both"])
 @pytest.mark.parametrize("ring_labels", ["foreground", "background"])
 def test_prompts(prompt, ring_labels):
-    trainer = trainer_of(objects(), epochs=1, teacher_prompt=prompt, student_prompts=[prompt], ring_labels=ring_labels)
+    trainer = trainer_of(objects(), epochs=1, prompts=BoxPrompts(prompt, [prompt], ring_labels))
     trainer.run()
     assert torch.isfinite(trainer.state.output["loss"])
 
 
 @pytest.mark.parametrize("hard_negatives", ["both", "false_positive", "missed_as_positive"])
 def test_every_component_is_in_the_output(hard_negatives):
-    trainer = trainer_of(objects(), epochs=1, hard_negatives=hard_negatives)
+    trainer = trainer_of(objects(), epochs=1, contrast_sampler=ContrastSampler(hard_negatives))
     trainer.run()
     assert set(map(str, trainer.state.output)) == {
         "loss", "contrast_loss", "distillation_loss", "pseudo_mask_loss", "pseudo_iou_loss", "mask_loss", "iou_loss",
@@ -215,7 +215,7 @@ def test_every_component_is_in_the_output(hard_negatives):
 
 
 def test_without_a_trusted_pseudo_label_nothing_is_trained(caplog):
-    trainer = trainer_of(objects(), max_entropy=0.0, handlers=[TrustedShareHandler()])
+    trainer = trainer_of(objects(), pseudo_labeler=BoxPseudoLabeler(0.0), handlers=[TrustedShareHandler()])
     trainer.logger.setLevel(logging.INFO)
     trainer.logger.propagate = True
     before = state_of(trainer.network)
@@ -280,15 +280,41 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changes", "message"),
     [
-        ({"teacher_prompt": "scribble"}, "prompt must be one of"),
-        ({"student_prompts": []}, "student_prompts must name at least one"),
-        ({"ring_labels": "maybe"}, "ring_labels must be one of"),
-        ({"box_prior": "some"}, "box_prior must be one of"),
-        ({"hard_negatives": "all"}, "hard_negatives must be one of"),
+        ({"big_box": "small_box"}, "ring of row 1 between small box .* is empty"),
+        ({"small_box": "big_box", "big_box": "small_box"}, "row 1: small box .* is not inside the big box"),
     ],
 )
-def test_unknown_options(options, message):
+@pytest.mark.parametrize("several_sizes", [False, True])
+def test_bad_boxes_are_refused_where_the_batch_comes_in(changes, message, several_sizes):
+    items = objects(3)
+    items[1] = {**items[1], **{key: items[1][other] for key, other in changes.items()}}
+    for row, item in enumerate(items):
+        item["image_size"] = torch.tensor([SIZE[0] - (4 if several_sizes and row == 0 else 0), SIZE[1]])
+    trainer = trainer_of(objects(3))
+    before = state_of(trainer.network)
     with pytest.raises(ValueError, match=message):
-        trainer_of(objects(), **options)
+        trainer.preview(PadListDataCollate(method="end")(items))
+    assert not changed(before, trainer.network.state_dict())
+
+
+def test_parts_can_be_replaced():
+    """Every part is only called: any function that gives the same will do."""
+    seen = []
+
+    def labeler(logits, small, big, inside):
+        seen.append("label")
+        return BoxPseudoLabeler(ANY)(logits, small, big, inside)
+
+    def sampler(*arguments):
+        seen.append("sample")
+        return ContrastSampler()(*arguments)
+
+    weights = []
+    for parts in ({}, {"pseudo_labeler": labeler, "contrast_sampler": sampler}):
+        trainer = trainer_of(objects(3), epochs=1, **parts)
+        trainer.run()
+        weights.append(state_of(trainer.network))
+    assert seen == ["label", "sample"]
+    assert not changed(*weights)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_proto.losses.contrast_sampling import sample_contrast_pixels
+from monai_proto.losses.contrast_sampling import ContrastSampler, sample_contrast_pixels
 from monai_proto.losses.pixel_info_nce import PixelInfoNCELoss
 
 GRID, IMAGE = (6, 8), (24, 32)  # cells of 4 x 4 pixels
@@ -148,6 +148,44 @@ def test_an_image_without_anchors_does_not_change_the_others(batch):
         PixelInfoNCELoss()(*rest), PixelInfoNCELoss()(*sample_contrast_pixels(*first_two, **options))
     )
     assert whole > PixelInfoNCELoss()(*rest)
+
+
+@pytest.mark.parametrize("mode", ["both", "false_positive", "missed_as_positive"])
+def test_sampler_draws_the_cells_of_its_kinds(batch, mode):
+    """With an image whose right half is padding, which gives no negatives."""
+    logits, small, big = batch
+    trusted, inside = torch.tensor([True, False, True]), torch.ones(3, 1, *IMAGE, dtype=torch.bool)
+    inside[..., 16:] = False
+    student, teacher = place_maps(3)
+    sampler = ContrastSampler(mode, num_anchors=99, num_hard_negatives=99, num_background=99)
+    samples = sampler(logits, small, big, trusted, student, teacher, inside)
+    of_kind = kinds(logits, small.tolist(), big.tolist())
+    anchor_kinds = {"recognised", "missed"} if mode == "missed_as_positive" else {"recognised"}
+    recognised = {place[0] for place, kind in of_kind.items() if kind == "recognised"} - {1}
+    anchors = sorted(place for place, kind in of_kind.items() if kind in anchor_kinds and place[0] in recognised)
+    assert sorted(places(samples.anchors, samples.anchor_mask)) == anchors
+    hard = {"false_positive", "missed"} if mode == "both" else {"false_positive"}
+    negatives = [
+        place
+        for place, kind in of_kind.items()
+        if (kind in hard or kind == "background") and (kind == "missed" or place[2] < 4)
+    ]
+    assert sorted(places(samples.negatives, samples.negative_mask)) == sorted(negatives)
+
+
+def test_sampler_limits_the_rows_of_an_image_and_knows_its_options(batch):
+    student, teacher = place_maps(3)
+    samples = ContrastSampler("both", 2, 3, 4)(*batch, torch.ones(3, dtype=torch.bool), student, teacher)
+    assert samples.anchors.shape == (6, 3)
+    assert samples.negatives.shape == (21, 3)
+    with pytest.raises(ValueError, match=r"hard_negatives must be one of .* got 'all'"):
+        ContrastSampler("all")
+
+
+def test_no_value_is_looked_at(batch):
+    """On the meta device a tensor has no values: a host that waits for one would fail."""
+    on_meta = [tensor.to("meta") for tensor in (*batch, torch.ones(3, dtype=torch.bool), *place_maps(3))]
+    assert ContrastSampler("missed_as_positive")(*on_meta).anchors.shape == (3 * 48, 3)
 
 
 def test_generator_decides(batch):

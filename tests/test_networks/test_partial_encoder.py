@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ pytest.importorskip("timm", reason="timm is not installed (extra sam)")
 from segment_anything.modeling import ImageEncoderViT
 
 from monai_proto.networks.nets.lite_medsam import TinyViTImageEncoder
-from monai_proto.networks.nets.partial_encoder import count_blocks, freeze, split_encoder
+from monai_proto.networks.nets.partial_encoder import count_blocks, split_encoder
 
 
 def tiny_vit():
@@ -152,20 +151,6 @@ def test_splitting_again_replaces_the_division():
     whole.train()
     assert all(part.training for part in whole.modules())
     assert all(parameter.requires_grad for parameter in encoder.parameters())
-
-
-def test_copies_and_pickles_of_a_frozen_module_stay_frozen():
-    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout())
-    freeze(module)
-    for frozen in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-        assert nn.Sequential(frozen).train()[0] is frozen
-        assert not any(part.training for part in frozen.modules())
-        assert not any(parameter.requires_grad for parameter in frozen.parameters())
-        before = state_of(frozen)
-        frozen(torch.rand(2, 3, 4, 4))
-        assert all(torch.equal(before[name], value) for name, value in frozen.state_dict().items())
-    duplicate = copy.deepcopy(module)
-    assert duplicate.train() is duplicate  # and not the module it was copied from
 
 
 def test_encoder_without_absolute_positions():

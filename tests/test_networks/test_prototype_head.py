@@ -6,7 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_proto.networks.blocks import PrototypeHead
+from monai_proto.networks.blocks import (
+    AbstentionShare,
+    CosineSimilarity,
+    LogSimilarity,
+    PatchEvidence,
+    PrototypeHead,
+)
 
 CLASSES, DIM, CHANNELS = 3, 8, 12
 
@@ -28,13 +34,13 @@ def slow_logits(head: PrototypeHead, patches: torch.Tensor) -> list[float]:
             similarities = []
             for patch in patches:
                 x, p = head.proj(patch), bank.prototypes[slot]
-                if head.distance == "cosine":
+                if head.similarity.unit:
                     similarity = float(x @ p / x.norm() / p.norm())
                 else:
                     d = float((x - p).square().sum())
                     similarity = math.log((d + 1) / (d + 1e-4))
                 similarities.append(similarity)
-            highest = sorted(similarities, reverse=True)[: head.top_k]
+            highest = sorted(similarities, reverse=True)[: head.evidence.top_k]
             best = sum(highest) / len(highest)
             total += scale * float(head.class_weight[c, slot]) * best
         logits.append(total)
@@ -44,7 +50,7 @@ def slow_logits(head: PrototypeHead, patches: torch.Tensor) -> list[float]:
 @pytest.mark.parametrize("top_k", [1, 3, 9])  # 9 is more than the image has
 @pytest.mark.parametrize("distance", ["cosine", "l2"])
 def test_logits_are_the_written_out_sum(distance, top_k):
-    head = make_head(distance=distance, top_k=top_k)
+    head = make_head(distance=distance, evidence=PatchEvidence(top_k))
     torch.nn.init.normal_(head.class_weight)
     torch.nn.init.normal_(head.class_bias)
     patches = torch.randn(2, 6, CHANNELS)
@@ -164,7 +170,7 @@ def test_runs_under_autocast_close_to_full_precision(distance):
 
 def test_presets():
     head = PrototypeHead.preset("protopnet", CLASSES, DIM, 2, CHANNELS)
-    assert head.distance == "l2"
+    assert isinstance(head.similarity, LogSimilarity)
     assert not head.bank.normalize
     output = head(torch.randn(2, CHANNELS))
     own = F.one_hot(output.prototype_labels, CLASSES).T.bool()
@@ -185,5 +191,38 @@ def test_features_that_do_not_fit():
         head(torch.randn(2, CHANNELS), torch.randn(3, 4, CHANNELS))
     with pytest.raises(ValueError, match="distance must be one of"):
         make_head(distance="euclid")
-    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
-        make_head(top_k=0)
+    with pytest.raises(ValueError, match="in_features must be at least 1, got 0"):
+        PrototypeHead(CLASSES, DIM, 2, 0)
+
+
+def test_parts_can_be_replaced():
+    """A similarity, an evidence and an abstention of one's own; a checkpoint has the same keys."""
+
+    class Halved(CosineSimilarity):
+        def forward(self, patches, prototypes):
+            similarities, distances = super().forward(patches, prototypes)
+            return similarities / 2, distances
+
+    class MeanEvidence(PatchEvidence):
+        def pool(self, patch_similarities):
+            patches = torch.arange(patch_similarities.shape[2])
+            return patch_similarities.mean(dim=2), patches.expand(patch_similarities.shape)
+
+    plain = make_head(abstention=True)
+    head = make_head(distance=Halved(), evidence=MeanEvidence(), abstention=AbstentionShare(first_bias=-3.0))
+    assert list(head.state_dict()) == list(plain.state_dict())
+    assert float(head.abstention_bias.detach()) == -3
+    pooled, patches = torch.randn(2, CHANNELS), torch.randn(2, 5, CHANNELS)
+    output, expected = head(pooled, patches), plain(pooled, patches)
+    torch.testing.assert_close(output.similarities, expected.patch_similarities.mean(dim=2) / 2)
+    torch.testing.assert_close(output.distances, 1 - expected.patch_similarities.mean(dim=2))
+
+
+def test_keys_of_a_checkpoint():
+    """Those of the weights that ship."""
+    head = make_head(abstention=True, attention=True, pooled_classifier=True)
+    own = {name for name in head.state_dict() if not name.startswith(("bank.", "attention."))}
+    assert own == {
+        "class_weight", "class_bias", "log_scale", "abstention_prototype", "abstention_bias", "proj.weight",
+        "proj.bias", "relevance.weight", "relevance.bias", "pooled_classifier.1.weight", "pooled_classifier.1.bias",
+    }  # fmt: skip

@@ -41,6 +41,16 @@ def test_an_object_has_the_same_points_in_every_evaluation():
     assert not torch.equal(first["prompt_points"], moved["prompt_points"])
 
 
+@pytest.mark.parametrize("prompt", ["big_box", "middle_box", "loose_box", "ring_points", "both"])
+def test_checked_boxes_give_the_same_prompts(prompt):
+    drawn = [
+        prompts_from_boxes(SMALL, BIG, prompt, generator=torch.Generator().manual_seed(0), checked=checked)
+        for checked in (False, True)
+    ]
+    for first, second in zip(*drawn, strict=True):
+        assert first is second is None or torch.equal(first, second)
+
+
 def test_an_empty_ring_names_the_item():
     item = {"image": "a.png", "small_box": [2.0, 2.0, 9.0, 9.0], "big_box": [2.0, 2.0, 9.0, 9.0]}
     with pytest.raises(ValueError, match=r"a\.png.*empty"):

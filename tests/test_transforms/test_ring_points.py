@@ -8,7 +8,12 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from monai_proto.transforms.ring_points import SampleRingPointsd, sample_ring_points
+from monai_proto.transforms.ring_points import (
+    SampleRingPointsd,
+    draw_ring_points,
+    require_rings,
+    sample_ring_points,
+)
 
 
 def ring(small, big):
@@ -98,8 +103,20 @@ def test_seed_decides_and_small_integers_will_do():
     ],
 )
 def test_refuses_boxes_without_a_ring(small, big, message):
-    with pytest.raises(ValueError, match=message):
-        sample_ring_points(torch.tensor(small), torch.tensor(big))
+    for refuse in (sample_ring_points, require_rings):
+        with pytest.raises(ValueError, match=message):
+            refuse(torch.tensor(small), torch.tensor(big))
+
+
+def test_checked_boxes_give_the_same_points_without_a_look_at_a_value():
+    small, big = torch.tensor([[5.0, 5.0, 9.0, 9.0]] * 2), torch.tensor([[4.0, 4.0, 12.0, 12.0], [0.0, 0.0, 30.0, 9.5]])
+    require_rings(small, big)
+    points = draw_ring_points(small, big, 6, torch.Generator().manual_seed(3))
+    assert torch.equal(points, sample_ring_points(small, big, 6, torch.Generator().manual_seed(3)))
+    # on the meta device a tensor has no values: a host that waits for one would fail
+    assert draw_ring_points(small.to("meta"), big.to("meta"), 6).shape == (2, 6, 2)
+    with pytest.raises(NotImplementedError):
+        require_rings(small.to("meta"), big.to("meta"))
 
 
 def test_names_the_row_of_a_batch():

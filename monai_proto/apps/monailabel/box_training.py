@@ -14,7 +14,6 @@ from monai_proto.apps.monailabel.request_options import chosen_option
 __all__ = ["BoxTraining"]
 
 logger = logging.getLogger(__name__)
-_MONITORS = ("ValidationHandler",)
 
 
 class BoxTraining(BundleTraining):
@@ -63,12 +62,11 @@ class BoxTraining(BundleTraining):
         return {s: f for s, f in datastore.boxes().items() if datastore.is_volume(s) == self.bundle.volumes}
 
     def _without_validation(self) -> list[dict[str, Any]]:
-        handlers = [h for h in self._defaults["train"]["handlers"] if h["_target_"] not in _MONITORS]
-        saved = next(h for h in self._defaults["validate"]["handlers"] if "save_dict" in h)["save_dict"]
+        handlers = [h for h in self._defaults["train"]["handlers"] if h["_target_"] != "ValidationHandler"]
         last = {
             "_target_": "CheckpointSaver",
             "save_dir": "@ckpt_dir",
-            "save_dict": saved,
+            "save_dict": self._defaults["validate"]["best_checkpoint_saver"]["save_dict"],
             "save_final": True,
             "final_filename": "model.pt",
         }

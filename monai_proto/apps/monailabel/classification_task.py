@@ -13,8 +13,8 @@ from monailabel.utils.others.generic import name_to_device
 from monai_proto.apps.monailabel.bundle_task import BundleTask
 from monai_proto.data.color_image import read_color_image
 from monai_proto.data.source_images import SourceImages
+from monai_proto.networks.explanation import explain
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
-from monai_proto.visualize.explain import explain
 from monai_proto.visualize.explanation_figure import draw_explanation
 
 __all__ = ["ClassificationTask"]

@@ -79,6 +79,9 @@ class PrototypeBank(nn.Module):
         self.normalize = normalize
         slots = torch.arange(num_classes * max_prototypes)
         self.prototypes = nn.Parameter(F.normalize(torch.randn(len(slots), embedding_dim), dim=-1))
+        # not of the class: TorchScript would read it there, and does not know types that are written as text
+        self.valid_mask: torch.Tensor
+        self.prototype_labels: torch.Tensor
         self.register_buffer("valid_mask", slots % max_prototypes < num_prototypes)
         self.register_buffer("prototype_labels", slots // max_prototypes)
         # kept beside the mask so that no step has to wait for the host to count it

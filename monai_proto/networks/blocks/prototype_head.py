@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from monai_proto.networks.blocks.answer_uncertainty import AbstentionShare, answer_entropy
 from monai_proto.networks.blocks.mixed_attention_block import MixedAttentionBlock
+from monai_proto.networks.blocks.patch_evidence import PatchEvidence
 from monai_proto.networks.blocks.prototype_bank import PrototypeBank
-from monai_proto.networks.prototype_similarity import cosine_similarity_map, log_similarity, squared_distance_map
+from monai_proto.networks.blocks.prototype_similarity import CosineSimilarity, LogSimilarity, PatchSimilarity
 
 __all__ = ["PrototypeHead", "PrototypeHeadOutput"]
 
 _POOLED_DROPOUT = 0.2
-_DISTANCES = ("cosine", "l2")
-_PRESETS: dict[str, dict[str, Any]] = {
-    # five prototypes of a class and a scale of 5: weights of 1 and -0.5 on the similarities as they are
-    "protopnet": {"distance": "l2", "num_prototypes": 5, "logit_scale": 5.0, "other_class_weight": -0.5},
-    "protoasnet": {"distance": "cosine", "abstention": True, "other_class_weight": 0.0},
-}
+_SIMILARITIES: dict[str, Callable[[], PatchSimilarity]] = {"cosine": CosineSimilarity, "l2": LogSimilarity}
 
 
 class PrototypeHeadOutput(NamedTuple):
@@ -32,7 +28,7 @@ class PrototypeHeadOutput(NamedTuple):
     Attributes:
         logits: (B, C).
         embedding: pooled embedding (B, D); a unit vector with the cosine distance.
-        similarities: (B, M), of each prototype to the image: mean of its ``top_k`` highest patch similarities.
+        similarities: (B, M), of each prototype to the image: what :class:`PatchEvidence` makes of those to patches.
         patch_similarities: (B, M, P).
         uncertainty: (B,), 0 sure to 1: share of the abstention prototype; without one, the entropy of the softmax
             over that of equal probabilities.
@@ -61,11 +57,12 @@ class PrototypeHead(nn.Module):
 
     ``logit_c = scale * sum_j weight_cj * relevance_j * similarity_j + bias_c``
 
-    so that a prototype's share in an answer is one term of a sum (:meth:`contributions`). Similarity is the mean over
-    the ``top_k`` best patches (IAIA-BL, Barnett et al., Nature Machine Intelligence 2021); with one, the best patch
-    (ProtoPNet, Chen et al., NeurIPS 2019). The attention block only weighs prototypes by image: it sees
-    prototypes and patches, and yields a relevance of 0 to 2 that starts at 1. It never moves a prototype, which would
-    part it from the training patch that it was pushed to.
+    so that a prototype's share in an answer is one term of a sum (:meth:`contributions`). The head holds the weights;
+    three parts say what is done with them: how alike a patch and a prototype are (``distance``), what patches say for
+    prototypes and prototypes for classes (``evidence``), and how unsure the answer is (``abstention``).
+
+    The attention block only weighs prototypes by image: it sees prototypes and patches, and yields a relevance of 0 to
+    2 that starts at 1. It never moves a prototype, which would part it from the training patch that it was pushed to.
 
     Works on 2-D and 3-D features.
 
@@ -76,16 +73,13 @@ class PrototypeHead(nn.Module):
         in_features: channels F of the features.
         num_prototypes: prototypes of a class at the start.
         max_prototypes: slots of a class, see :class:`PrototypeBank`.
-        distance: ``"cosine"``, or ``"l2"`` with ProtoPNet's log similarity.
-        abstention: whether an abstention prototype takes a share of the probability mass.
+        distance: ``"cosine"``, or ``"l2"`` with ProtoPNet's log similarity; or a :class:`PatchSimilarity`.
+        abstention: whether an abstention prototype takes a share of the probability mass, or the
+            :class:`AbstentionShare` that says how large it is. Without, the uncertainty is :func:`answer_entropy`.
         attention: whether the relevance of a prototype depends on the image. Off by default: it was slower and no
             better (``benchmarks.prototype_head``).
-        momentum: of the bank's ``ema_update``.
-        logit_scale: start of the learned scale.
-        other_class_weight: start of the weight from a prototype to the classes that it does not belong to; 1 to its
-            own.
+        evidence: by default :class:`PatchEvidence` as it comes, which is the best patch of a prototype.
         spatial_dims: axes of the provenance's boxes.
-        top_k: patches that a similarity is the mean of; all of them in an image with fewer.
         pooled_classifier: whether a linear classifier of the pooled features is trained beside the prototypes (deep
             supervision, Lee et al., AISTATS 2015). Only the best patches of an image give the backbone a gradient from
             prototypes; this one gives it one from all of them. It takes no part in any answer.
@@ -108,57 +102,46 @@ class PrototypeHead(nn.Module):
         in_features: int,
         num_prototypes: int = 5,
         max_prototypes: int = 10,
-        distance: str = "cosine",
-        abstention: bool = False,
+        distance: str | PatchSimilarity = "cosine",
+        abstention: bool | AbstentionShare = False,
         attention: bool = False,
-        momentum: float = 0.9,
-        logit_scale: float = 5.0,
-        other_class_weight: float = -0.5,
+        evidence: PatchEvidence | None = None,
         spatial_dims: int = 2,
-        top_k: int = 1,
         pooled_classifier: bool = False,
     ) -> None:
         super().__init__()
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}.")
-        if distance not in _DISTANCES:
-            raise ValueError(f"distance must be one of {_DISTANCES}, got {distance!r}.")
+        if isinstance(distance, str) and distance not in _SIMILARITIES:
+            raise ValueError(f"distance must be one of {tuple(_SIMILARITIES)}, got {distance!r}.")
         if in_features < 1:
             raise ValueError(f"in_features must be at least 1, got {in_features}.")
-        if logit_scale <= 0:
-            raise ValueError(f"logit_scale must be positive, got {logit_scale}.")
         self.num_classes = num_classes
         self.in_features = in_features
-        self.distance = distance
-        self.top_k = top_k
+        self.similarity: PatchSimilarity = _SIMILARITIES[distance]() if isinstance(distance, str) else distance
+        self.evidence = PatchEvidence() if evidence is None else evidence
+        self.abstention = AbstentionShare() if abstention is True else (abstention or None)
         self.bank = PrototypeBank(
             num_classes,
             embedding_dim,
             num_prototypes,
             max_prototypes,
-            momentum,
-            normalize=distance == "cosine",
+            normalize=self.similarity.unit,
             spatial_dims=spatial_dims,
         )
-        # ProtoPNet keeps embeddings in 0 .. 1 where distances are Euclidean
-        self.proj = nn.Linear(in_features, embedding_dim)
-        if distance == "l2":
-            self.proj = nn.Sequential(self.proj, nn.Sigmoid())
-            nn.init.uniform_(self.bank.prototypes)
+        self.proj = self.similarity.projection(in_features, embedding_dim)
+        self.similarity.start(self.bank.prototypes)
         self.attention = MixedAttentionBlock(embedding_dim, num_heads) if attention else None
         self.relevance = nn.Linear(embedding_dim, 1) if attention else None
         if self.relevance is not None:
             nn.init.zeros_(self.relevance.weight)
             nn.init.zeros_(self.relevance.bias)
-        self.other_class_weight = other_class_weight
-        self.class_weight = nn.Parameter(self._first_weights(torch.arange(num_classes * max_prototypes)))
+        self.class_weight = nn.Parameter(self.evidence.first_weights(self.bank.prototype_labels, num_classes))
         self.class_bias = nn.Parameter(torch.zeros(num_classes))
-        self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
-        self.abstention_prototype = nn.Parameter(torch.rand(1, embedding_dim)) if abstention else None
+        self.log_scale = nn.Parameter(self.evidence.first_log_scale())
+        self.abstention_prototype = None if self.abstention is None else nn.Parameter(torch.rand(1, embedding_dim))
         classifier = nn.Sequential(nn.Dropout(_POOLED_DROPOUT), nn.Linear(in_features, num_classes))
         self.pooled_classifier = classifier if pooled_classifier else None
-        # similarity is at most 1, so that a negative start keeps the share small until it has been learned
-        self.abstention_bias = nn.Parameter(torch.tensor(-1.0)) if abstention else None
+        bias = None if self.abstention is None else torch.tensor(self.abstention.first_bias)
+        self.abstention_bias = None if bias is None else nn.Parameter(bias)
 
     @classmethod
     def preset(
@@ -176,9 +159,14 @@ class PrototypeHead(nn.Module):
         Raises:
             ValueError: when the name is unknown.
         """
-        if name not in _PRESETS:
-            raise ValueError(f"name must be one of {tuple(_PRESETS)}, got {name!r}.")
-        return cls(num_classes, embedding_dim, num_heads, in_features, **{**_PRESETS[name], **options})
+        presets: dict[str, dict[str, Any]] = {
+            # five prototypes of a class and a scale of 5: weights of 1 and -0.5 on the similarities as they are
+            "protopnet": {"distance": "l2", "num_prototypes": 5, "evidence": PatchEvidence(1, 5.0, -0.5)},
+            "protoasnet": {"distance": "cosine", "abstention": True, "evidence": PatchEvidence(other_class_weight=0.0)},
+        }
+        if name not in presets:
+            raise ValueError(f"name must be one of {tuple(presets)}, got {name!r}.")
+        return cls(num_classes, embedding_dim, num_heads, in_features, **{**presets[name], **options})
 
     def last_layer_parameters(self) -> list[nn.Parameter]:
         """What ProtoPNet's last stage trains: weights, bias and scale of the logits."""
@@ -187,8 +175,8 @@ class PrototypeHead(nn.Module):
     @torch.no_grad()
     def reset_slots(self, slots: Sequence[int]) -> None:
         """Set the weights of prototypes to their start: 1 for the own class."""
-        slots = torch.as_tensor(slots, dtype=torch.long, device=self.class_weight.device)
-        self.class_weight[:, slots] = self._first_weights(slots)
+        index = torch.as_tensor(slots, dtype=torch.long, device=self.class_weight.device)
+        self.class_weight[:, index] = self.evidence.first_weights(self.bank.prototype_labels[index], self.num_classes)
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         """
@@ -206,8 +194,7 @@ class PrototypeHead(nn.Module):
         if features.ndim != 3 or features.shape[-1] != self.in_features:
             expected = f"patches (B, P, {self.in_features}) or a map (B, {self.in_features}, *grid)"
             raise ValueError(f"features must be {expected}, got {list(features.shape)}.")
-        embedded = self.proj(features)
-        return F.normalize(embedded.float(), dim=-1) if self.distance == "cosine" else embedded.float()
+        return self._scaled(self.proj(features).float())
 
     def forward(self, pooled: torch.Tensor, patches: torch.Tensor | None = None) -> PrototypeHeadOutput:
         """
@@ -222,9 +209,7 @@ class PrototypeHead(nn.Module):
         patches = pooled if patches is None else patches
         if len(pooled) != len(patches):
             raise ValueError(f"pooled and patches must have the same batch, got {len(pooled)} and {len(patches)}.")
-        embedding = self.embed(pooled).mean(dim=1)
-        if self.distance == "cosine":
-            embedding = F.normalize(embedding, dim=-1)
+        embedding = self._scaled(self.embed(pooled).mean(dim=1))
         if self.pooled_classifier is None:
             return self.compare(embedding, self.embed(patches))
         return self.compare(embedding, self.embed(patches), self.pooled_classifier(pooled.mean(dim=1)))
@@ -243,8 +228,8 @@ class PrototypeHead(nn.Module):
         # distances are differences of large numbers: half precision would lose them
         with torch.autocast(patches.device.type, enabled=False):
             prototypes = self.bank.valid_prototypes()
-            patch_similarities, distance_map = self._compare(patches, prototypes)
-            best, places = self._best(patch_similarities)
+            patch_similarities, distance_map = self.similarity(patches, prototypes)
+            best, places = self.evidence.pool(patch_similarities)
             distances = distance_map.gather(2, places).mean(dim=2)
         relevance = self._relevance(prototypes, patches, best)
         with torch.autocast(patches.device.type, enabled=False):
@@ -274,56 +259,30 @@ class PrototypeHead(nn.Module):
             (B, C).
         """
         patches, prototypes = self.embed(features), self.bank.valid_prototypes()
-        best = self._best(self._compare(patches, prototypes)[0])[0]
+        best = self.evidence.pool(self.similarity(patches, prototypes)[0])[0]
         return self._weigh(self._relevance(prototypes, patches, best) * best)
 
     def contributions(self, output: PrototypeHeadOutput) -> torch.Tensor:
         """What each prototype adds to each logit (B, C, M); with ``class_bias`` they sum to the logits."""
         weights = self.class_weight[:, self.bank.valid_slots]
-        return self._scale() * weights[None] * (output.relevance * output.similarities)[:, None, :]
+        return self.evidence.contributions(output.relevance * output.similarities, weights, self.log_scale)
 
-    def _first_weights(self, slots: torch.Tensor) -> torch.Tensor:
-        """Weights (C, K) of prototypes (K) at the start."""
-        classes = torch.arange(self.num_classes, device=slots.device)
-        own = self.bank.prototype_labels[slots][None, :] == classes[:, None]
-        return torch.where(own, 1.0, self.other_class_weight)
+    def _scaled(self, embedded: torch.Tensor) -> torch.Tensor:
+        return F.normalize(embedded, dim=-1) if self.similarity.unit else embedded
 
-    def _weigh(self, similarities: torch.Tensor) -> torch.Tensor:
+    def _weigh(self, evidence: torch.Tensor) -> torch.Tensor:
         """Logits (B, C) from what each prototype says (B, M)."""
-        return self._scale() * (similarities @ self.class_weight[:, self.bank.valid_slots].T) + self.class_bias
-
-    def _scale(self) -> torch.Tensor:
-        """Scale of the logits; divided by the prototypes of a class, so that growing does not sharpen answers."""
-        return self.log_scale.exp() * self.num_classes / len(self.bank.valid_slots)
-
-    def _compare(self, patches: torch.Tensor, prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Similarity and distance (B, M, P) of patches and prototypes."""
-        if self.distance == "cosine":
-            similarities = cosine_similarity_map(patches, prototypes)
-            return similarities, 1 - similarities
-        distances = squared_distance_map(patches, prototypes)
-        return log_similarity(distances), distances
-
-    def _best(self, patch_similarities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Similarity of prototypes and images (B, M), and the patches that it is taken from (B, M, k)."""
-        values, places = patch_similarities.topk(min(self.top_k, patch_similarities.shape[2]), dim=2)
-        return values.mean(dim=2), places
+        weights = self.class_weight[:, self.bank.valid_slots]
+        return self.evidence.weigh(evidence, weights, self.class_bias, self.log_scale)
 
     def _relevance(self, prototypes: torch.Tensor, patches: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        if self.attention is None:
+        if self.attention is None or self.relevance is None:
             return torch.ones_like(like)
         mixed = self.attention(prototypes.expand(len(patches), -1, -1), patches)
         return 2 * torch.sigmoid(self.relevance(mixed).squeeze(-1).float())
 
     def _uncertainty(self, logits: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        if self.abstention_prototype is None:
-            return _entropy(logits) / math.log(self.num_classes) if self.num_classes > 1 else logits[:, 0] * 0
-        similarities, _ = self._compare(patches, self.abstention_prototype)
-        abstention_logit = self.log_scale.exp() * (similarities.amax(dim=(1, 2)) + self.abstention_bias)
-        return torch.sigmoid(abstention_logit - logits.logsumexp(dim=1))
-
-
-def _entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Entropy (B,) of the softmax, in nats."""
-    log_probabilities = logits.log_softmax(dim=1)
-    return -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+        if self.abstention is None:
+            return answer_entropy(logits)
+        similarities, _ = self.similarity(patches, self.abstention_prototype)
+        return self.abstention(logits, similarities.amax(dim=(1, 2)), self.abstention_bias, self.log_scale)

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from monai_proto.networks.blocks.pixel_projection_head import PixelProjectionHead
+from monai_proto.networks.freezing import freeze
 from monai_proto.networks.nets.load_sam import load_sam
-from monai_proto.networks.nets.partial_encoder import FrozenPrefix, freeze, split_encoder
+from monai_proto.networks.nets.partial_encoder import FrozenPrefix, split_encoder
 from monai_proto.networks.nets.promptable_segmenter import PromptableSegmenter
 
 __all__ = ["AdaptableSegmenter", "AdaptedFeatures", "EncoderSuffix"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple, cast
 
 import torch
 from torch import nn
 
-__all__ = ["FrozenPrefix", "SplitEncoder", "count_blocks", "freeze", "split_encoder"]
+from monai_proto.networks.freezing import freeze, keep_in_evaluation, thaw
+
+__all__ = ["FrozenPrefix", "SplitEncoder", "count_blocks", "split_encoder"]
 
 
 class FrozenPrefix(nn.Sequential):
@@ -74,30 +75,20 @@ def split_encoder(encoder: nn.Module, trainable_blocks: int, batch_statistics: b
             f"(0: train all of it), got {trainable_blocks}."
         )
     cut = starts[-trainable_blocks] if trainable_blocks else 0
-    _thaw(encoder)
+    thaw(encoder)
     prefix = FrozenPrefix(_named(steps[:cut]))
     suffix = nn.Sequential(_named(steps[cut:]))
     freeze(prefix)
     if not batch_statistics:
         for module in suffix.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                _keep_in_evaluation(module)
+                keep_in_evaluation(module)
     return SplitEncoder(prefix, suffix)
 
 
 def count_blocks(encoder: nn.Module) -> int:
     """The number of blocks of an encoder, and so the most that ``trainable_blocks`` may be."""
     return len(_block_positions(_steps_of(encoder)))
-
-
-def freeze(module: nn.Module) -> None:
-    """
-    Take a module out of training: no gradient for its parameters, and evaluation (batch statistics, dropout) that a
-    later ``train()`` of the module or of what contains it does not end. Copies and pickles stay frozen.
-    """
-    module.requires_grad_(False)
-    for part in module.modules():
-        _keep_in_evaluation(part)
 
 
 class _ViTEmbedding(nn.Module):
@@ -144,18 +135,3 @@ def _block_positions(steps: list[tuple[str, nn.Module]]) -> list[int]:
 
 def _named(steps: list[tuple[str, nn.Module]]) -> OrderedDict[str, nn.Module]:
     return OrderedDict((name.replace(".", "_"), module) for name, module in steps)
-
-
-def _keep_in_evaluation(module: nn.Module) -> None:
-    module.eval()
-    module.__dict__["train"] = partial(_ignore_mode, module)  # of a named function: can be copied and pickled
-
-
-def _ignore_mode(module: nn.Module, mode: bool = True) -> nn.Module:
-    return module
-
-
-def _thaw(module: nn.Module) -> None:
-    module.requires_grad_(True)
-    for part in module.modules():
-        part.__dict__.pop("train", None)

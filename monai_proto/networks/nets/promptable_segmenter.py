@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from monai.utils import convert_to_tensor
 from torch import nn
 
-from monai_proto.networks.nets.partial_encoder import freeze
+from monai_proto.networks.freezing import freeze
 
 __all__ = ["DecodedMasks", "PromptableSegmenter"]
 

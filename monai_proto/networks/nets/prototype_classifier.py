@@ -9,6 +9,7 @@ from torch import nn
 
 from monai_proto.networks.backbone_features import BackboneFeatures, backbone_features
 from monai_proto.networks.blocks.prototype_head import PrototypeHead, PrototypeHeadOutput
+from monai_proto.networks.freezing import freeze, thaw
 
 __all__ = ["EmbeddedPatches", "PrototypeClassifier"]
 
@@ -111,20 +112,11 @@ class PrototypeClassifier(nn.Module):
         if stage not in _STAGES:
             raise ValueError(f"stage must be one of {_STAGES}, got {stage!r}.")
         self.stage = stage
-        self.requires_grad_(stage == "joint")
-        if stage == "warm_up":
-            self.head.requires_grad_(True)
-        elif stage == "last_layer":
-            for parameter in self.head.last_layer_parameters():
-                parameter.requires_grad_(True)
+        (thaw if stage == "joint" else freeze)(self.backbone)
+        self.head.requires_grad_(stage != "last_layer")
+        for parameter in self.head.last_layer_parameters():
+            parameter.requires_grad_(True)
         self.train(self.training)
-
-    def train(self, mode: bool = True) -> PrototypeClassifier:
-        """As ever, but a frozen backbone stays in evaluation mode: its batch statistics are part of what is frozen."""
-        super().train(mode)
-        if self.stage != "joint":
-            self.backbone.eval()
-        return self
 
     def _features(self, images: torch.Tensor) -> BackboneFeatures:
         return backbone_features(self.backbone, images, self.prefix_tokens)

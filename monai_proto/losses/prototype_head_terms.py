@@ -1,12 +1,13 @@
-"""How far samples lie from the prototypes of their own class, and of the others."""
+"""The terms of a prototype head's loss: how samples lie to prototypes, and prototypes to each other."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from monai_proto.networks.precision import in_float32
 
-__all__ = ["cluster_loss", "separation_loss"]
+__all__ = ["cluster_loss", "diversity_loss", "prototype_contrastive_loss", "separation_loss"]
 
 
 @in_float32
@@ -62,6 +63,40 @@ def separation_loss(
     return torch.where(has_other, terms, 0.0).sum() / has_other.sum().clamp(min=1)
 
 
+@in_float32
+def diversity_loss(prototypes: torch.Tensor, prototype_labels: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
+    """
+    Likeness within a class: ``mean relu(cos(p_i, p_j) - threshold)`` over pairs of the same class.
+
+    Args:
+        prototypes: (M, D), in use, of any length.
+        prototype_labels: classes (M,).
+        threshold: cosine from which on two prototypes are too alike.
+
+    Returns:
+        scalar; 0 without such a pair.
+    """
+    cosines, first, second = _pairs(prototypes, prototype_labels)
+    return _mean((cosines - threshold).relu(), first == second)
+
+
+@in_float32
+def prototype_contrastive_loss(prototypes: torch.Tensor, prototype_labels: torch.Tensor) -> torch.Tensor:
+    """
+    Likeness between classes: mean cosine over pairs of *different* classes. Pairs of one class are left alone: how
+    alike those may be is for :func:`diversity_loss` to say.
+
+    Args:
+        prototypes: (M, D), in use, of any length.
+        prototype_labels: classes (M,).
+
+    Returns:
+        scalar in -1 .. 1; 0 without such a pair.
+    """
+    cosines, first, second = _pairs(prototypes, prototype_labels)
+    return _mean(cosines, first != second)
+
+
 def _same_class(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Bool (A, B) of labels (A,) and (B,)."""
     return first.long()[:, None] == second.long()[None, :]
@@ -72,3 +107,14 @@ def _nearest(distances: torch.Tensor, candidates: torch.Tensor) -> tuple[torch.T
     exists = candidates.any(dim=1)
     nearest = torch.where(candidates, distances, torch.inf).amin(dim=1)
     return torch.where(exists, nearest, 0.0), exists
+
+
+def _pairs(prototypes: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cosine and the two classes of every unordered pair."""
+    unit = F.normalize(prototypes, dim=-1)
+    i, j = torch.triu_indices(len(unit), len(unit), offset=1, device=unit.device)
+    return (unit @ unit.T)[i, j], labels[i], labels[j]
+
+
+def _mean(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp(min=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from monai_proto.networks.blocks import PrototypeHead, ProvenanceRecord
-from monai_proto.visualize import evidence_map, explain
+from monai_proto.networks.explanation import evidence_map, explain
 
 GRID = (2, 3)
 
