@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import accumulate, pairwise
+from types import MethodType
 from typing import Any, TypeVar
 
 import torch
@@ -64,10 +65,15 @@ class SemiSupervisedStep:
         self._kept: dict[Any, Any] = {}
 
     def get(self, part: Callable[[SemiSupervisedStep], T]) -> T:
-        """``part(step)``, computed when it is first asked for: what several terms need and no step knows by itself."""
-        if part not in self._kept:
-            self._kept[part] = part(self)
-        return self._kept[part]
+        """
+        ``part(step)``, computed when it is first asked for and kept for all who ask for an equal part: what several
+        terms need and no step knows by itself, such as a view's labels or a filled bank.
+        """
+        # Python calls methods of equal objects different
+        key = (part.__func__, part.__self__) if isinstance(part, MethodType) else part
+        if key not in self._kept:
+            self._kept[key] = part(self)
+        return self._kept[key]
 
     @property
     def bare_network(self) -> nn.Module:

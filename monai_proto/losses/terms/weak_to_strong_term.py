@@ -69,6 +69,6 @@ class WeakToStrongTerm(Term):
         target = pseudo_labels(step.source_logits, self.confidence)
         strong = [confident_cross_entropy(step.student(view).logits, target) for view in self.views]
         student = step.bare_network
-        features = F.feature_dropout(student.network(step.unlabelled["image"]), self.dropout, training=True)
+        features = torch.feature_dropout(student.network(step.unlabelled["image"]), self.dropout, train=True)
         perturbed = confident_cross_entropy(student.output_layer(features), target)
         return 0.5 * torch.stack(strong).mean() + 0.5 * perturbed
