@@ -16,7 +16,10 @@ from benchmarks.segmentation_data import SegmentationTask, augmentation
 from benchmarks.segmentation_methods import METHODS
 from monai_proto.data.atomic_write import new_file_atomically
 from monai_proto.data.picture_files import safe_file_name
+from monai_proto.engines import SemiSupervisedTrainer
 from monai_proto.handlers.named_checkpoint_loader import load_named_checkpoint
+from monai_proto.losses.terms import WeightedTerms
+from monai_proto.networks.blocks import ClassMemoryBank
 from monai_proto.networks.freezing import thaw
 
 __all__ = ["DEVICE", "SimulatedModel", "train_first_round"]
@@ -38,9 +41,7 @@ class SimulatedModel:
         self.task = task
         self.method = method
         self.teacher = segmentation_training.make_network(task).to(DEVICE)
-        self.bank: nn.Module | None = METHODS[method].trainer_parts(task.num_classes).get("bank")
-        if self.bank is not None:
-            self.bank.to(DEVICE)
+        self.bank = _bank_of(segmentation_training.make_terms(METHODS[method], task).to(DEVICE))
         self.inferer = segmentation_training.window_inferer(task)
 
     def train(self, labelled: list[dict], unlabelled: list[dict], steps: int, seed: int) -> None:
@@ -62,7 +63,7 @@ class SimulatedModel:
             amp=True,
         )
         trainer.run()
-        self.bank = getattr(trainer, "bank", None)
+        self.bank = _bank_of(trainer.terms) if isinstance(trainer, SemiSupervisedTrainer) else None
 
     def parts(self) -> dict[str, nn.Module]:
         """What is kept in a checkpoint."""
@@ -71,6 +72,10 @@ class SimulatedModel:
     def case_dice(self, volumes: list[dict]) -> torch.Tensor:
         """Dice of each foreground class over whole volumes, (volumes, C - 1)."""
         return segmentation_training.case_dice(self.teacher, volumes, self.task, DEVICE, amp=True)
+
+
+def _bank_of(terms: WeightedTerms) -> ClassMemoryBank | None:
+    return next((module for module in terms.modules() if isinstance(module, ClassMemoryBank)), None)
 
 
 def train_first_round(

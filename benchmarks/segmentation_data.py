@@ -11,10 +11,13 @@ from monai.data import Dataset
 from monai.transforms import (
     CastToTyped,
     Compose,
+    CopyItemsd,
     EnsureTyped,
     NormalizeIntensityd,
     RandAffined,
+    RandCoarseDropoutd,
     RandGaussianNoised,
+    RandGaussianSmoothd,
     RandScaleIntensityd,
     RandShiftIntensityd,
     RandSpatialCropd,
@@ -65,12 +68,13 @@ class Split:
     labelled_names: list[str]
 
 
-def load_split(task: SegmentationTask, num_labelled: int | None, seed: int) -> Split:
+def load_split(task: SegmentationTask, num_labelled: int | None, seed: int, strong_views: int = 0) -> Split:
     """
     Args:
         task: which data.
         num_labelled: labelled cases; None labels all training cases.
         seed: draws the labelled cases where the task says so.
+        strong_views: strongly perturbed views of each unlabelled image.
 
     Raises:
         ValueError: when MONAI_PROTO_DATA is not set.
@@ -82,7 +86,9 @@ def load_split(task: SegmentationTask, num_labelled: int | None, seed: int) -> S
     rest = range(len(training)) if num_labelled is None else [i for i in range(len(training)) if i not in set(chosen)]
     return Split(
         labelled=Dataset(labelled, augmentation(task, ("image", "label"))),
-        unlabelled=Dataset([{"image": volumes[i]["image"]} for i in rest], augmentation(task, ("image",))),
+        unlabelled=Dataset(
+            [{"image": volumes[i]["image"]} for i in rest], augmentation(task, ("image",), strong_views)
+        ),
         validation=_loaded(validation, task),
         labelled_names=[Path(training[i]["image"]).name for i in chosen],
     )
@@ -118,25 +124,38 @@ def _loaded(items: list[dict], task: SegmentationTask) -> list[dict]:
     return [load({"image": item["image"], "label": item["label"]}) for item in items]
 
 
-def augmentation(task: SegmentationTask, keys: tuple[str, ...]) -> Compose:
-    """Random patch, light affine and intensity changes, the same for every method."""
-    return Compose(
-        [
-            RandSpatialCropd(keys, task.patch_size, random_size=False),
-            RandAffined(
-                keys,
-                prob=0.5,
-                rotate_range=(0.2, 0.2, 0.2),
-                scale_range=(0.1, 0.1, 0.1),
-                translate_range=(2, 2, 2),
-                mode=("bilinear", "nearest")[: len(keys)],
-                padding_mode="border",
-            ),
-            RandScaleIntensityd("image", 0.1, prob=0.5),
-            RandShiftIntensityd("image", 0.1, prob=0.5),
-            RandGaussianNoised("image", prob=0.3, std=0.1),
+def augmentation(task: SegmentationTask, keys: tuple[str, ...], strong_views: int = 0) -> Compose:
+    """
+    Random patch, light affine and intensity changes, the same for every method. ``strong_views`` adds views of the same
+    geometry with strong changes of intensity and holes: ``image_strong``, ``image_strong_2``, ...
+    """
+    transforms = [
+        RandSpatialCropd(keys, task.patch_size, random_size=False),
+        RandAffined(
+            keys,
+            prob=0.5,
+            rotate_range=(0.2, 0.2, 0.2),
+            scale_range=(0.1, 0.1, 0.1),
+            translate_range=(2, 2, 2),
+            mode=("bilinear", "nearest")[: len(keys)],
+            padding_mode="border",
+        ),
+        RandScaleIntensityd("image", 0.1, prob=0.5),
+        RandShiftIntensityd("image", 0.1, prob=0.5),
+        RandGaussianNoised("image", prob=0.3, std=0.1),
+    ]
+    strong = ["image_strong" if number == 1 else f"image_strong_{number}" for number in range(1, strong_views + 1)]
+    if strong:
+        transforms.append(CopyItemsd("image", times=strong_views, names=strong))
+    for key in strong:
+        transforms += [
+            RandScaleIntensityd(key, 0.5, prob=0.8),
+            RandShiftIntensityd(key, 0.5, prob=0.8),
+            RandGaussianSmoothd(key, (0.5, 1.5), (0.5, 1.5), (0.5, 1.5), prob=0.5),
+            RandGaussianNoised(key, prob=0.8, std=0.3),
+            RandCoarseDropoutd(key, holes=4, spatial_size=tuple(size // 4 for size in task.patch_size), prob=0.5),
         ]
-    )
+    return Compose(transforms)
 
 
 def _preprocessing(task: SegmentationTask) -> Compose:

@@ -33,7 +33,7 @@ def run(task_name: str, method_name: str, num_labelled: int, seed: int, steps: i
     torch.set_num_threads(1)
     task, method = TASKS[task_name], METHODS[method_name]
     set_determinism(seed)
-    split = load_split(task, None if method.all_labelled else num_labelled, seed)
+    split = load_split(task, None if method.all_labelled else num_labelled, seed, method.strong_views)
     network = make_network(task)
     teacher = copy.deepcopy(network)
     trainer = make_trainer(method, task, split.labelled, split.unlabelled, network, teacher, steps, EPOCHS, seed)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from ignite.engine import Events
 from monai.data import Dataset
 from monai.engines import SupervisedTrainer, Trainer
 from monai.inferers import SlidingWindowInferer
-from monai.losses import DiceCELoss
 from monai.metrics import compute_dice
 from monai.networks.nets import UNet
 from monai.networks.utils import one_hot
 from torch import nn
 
 from benchmarks.segmentation_data import SegmentationTask
-from benchmarks.segmentation_methods import FEATURE_DIM, Method
+from benchmarks.segmentation_methods import FEATURE_DIM, Method, Problem, supervised_loss
 from monai_proto.data import TwoStreamDataLoader
 from monai_proto.engines import SemiSupervisedTrainer
 from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler
+from monai_proto.losses.terms import WeightedTerms
 from monai_proto.networks.nets import ProjectedSegmentationNet
-from monai_proto.optimizers import selector_parameter_groups
+from monai_proto.optimizers import term_parameter_groups
 
-__all__ = ["case_dice", "make_network", "make_trainer", "window_inferer"]
+__all__ = ["case_dice", "make_network", "make_terms", "make_trainer", "window_inferer"]
 
 LEARNING_RATE = 1e-3
 EMA_DECAY = 0.97  # a short memory suits runs of under a thousand steps
@@ -31,6 +33,11 @@ def make_network(task: SegmentationTask) -> ProjectedSegmentationNet:
     """The network of all methods, with new weights."""
     unet = UNet(3, 1, task.num_classes, (16, 32, 64, 128), (2, 2, 2), num_res_units=2)
     return ProjectedSegmentationNet(unet, FEATURE_DIM).to(memory_format=torch.channels_last_3d)
+
+
+def make_terms(method: Method, task: SegmentationTask) -> WeightedTerms:
+    """The terms of a method, with new weights where they have any."""
+    return WeightedTerms(method.terms(Problem(task.num_classes, partial(make_network, task))))
 
 
 def make_trainer(
@@ -54,15 +61,9 @@ def make_trainer(
     images takes the first 40% of the epochs.
     """
     loader = TwoStreamDataLoader(labelled, unlabelled, 2, 2, num_batches=steps // epochs, seed=seed)
-    parts = method.trainer_parts(task.num_classes)
-    for part in parts.values():
-        if isinstance(part, nn.Module):
-            part.to(device)
-    optimizer = torch.optim.AdamW(
-        selector_parameter_groups(network, parts.get("contrastive_loss"), LEARNING_RATE), weight_decay=1e-4
-    )
+    terms = make_terms(method, task).to(device)
+    optimizer = torch.optim.AdamW(term_parameter_groups(network, terms, LEARNING_RATE), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=steps, power=0.9)
-    loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
     common = {
         "device": device,
         "max_epochs": epochs,
@@ -72,18 +73,18 @@ def make_trainer(
         "decollate": False,
         "amp": amp,
         "train_handlers": [
-            EpochSeedHandler(seed, loader, parts.get("copy_paste")),
+            EpochSeedHandler(seed, loader, terms.views),
             EMATeacherHandler(network, teacher, decay=EMA_DECAY),
         ],
     }
     if method.unlabelled:
-        trainer = SemiSupervisedTrainer(
-            **common, supervised_loss=loss, teacher=teacher, ramp_up_epochs=0.4 * epochs, **parts
+        trainer: Trainer = SemiSupervisedTrainer(
+            **common, terms=terms, teacher=teacher, ramp_up_epochs=0.4 * epochs, **method.options
         )
     else:
         trainer = SupervisedTrainer(
             **common,
-            loss_function=loss,
+            loss_function=supervised_loss(),
             prepare_batch=lambda batch, device, *_, **__: tuple(
                 batch["labelled"][key].to(device) for key in ("image", "label")
             ),

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
-from monai.data import MetaTensor
 from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 from torch import nn
 
+from monai_proto.engines.training_step import autocast_of, optimizer_step, plain_tensors
 from monai_proto.losses.prototype_loss import PrototypeLoss
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 
@@ -70,16 +70,14 @@ class ClassificationTrainer(Trainer):
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
         """One step; see the class for what it returns."""
-        images, labels = engine.prepare_batch(batchdata, self.state.device, self.non_blocking)
-        images = images.as_tensor() if isinstance(images, MetaTensor) else images
-        labels = labels.as_tensor() if isinstance(labels, MetaTensor) else labels
+        images, labels = plain_tensors(engine.prepare_batch(batchdata, self.state.device, self.non_blocking))
         labels = labels.reshape(len(images)).long()
         self.network.train()
         self.optimizer.zero_grad()
-        with torch.autocast(self.state.device.type, enabled=self.amp, **self.amp_kwargs):
+        with autocast_of(self):
             loss, logits, components = self._loss(images, labels)
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
-        self._step(loss)
+        optimizer_step(self, loss)
         engine.state.output = {
             Keys.IMAGE: images,
             Keys.LABEL: labels,
@@ -99,12 +97,3 @@ class ClassificationTrainer(Trainer):
             return loss, output.logits, self.prototype_loss.components
         logits = self.network(images)
         return self.loss_function(logits, labels), logits, {}
-
-    def _step(self, loss: torch.Tensor) -> None:
-        if self.scaler is None:
-            loss.backward()
-            self.optimizer.step()
-        else:
-            self.scaler.scale(loss).backward()
-            self.scaler.step(self.optimizer)
-            self.scaler.update()

@@ -1,6 +1,7 @@
 """Losses: pure functions of tensors, and the thin modules around them."""
 
 from monai_proto.losses.abstention_loss import abstention_loss
+from monai_proto.losses.balanced_assignment import balanced_assignment
 from monai_proto.losses.box_prior import apply_box_prior, boxes_to_masks
 from monai_proto.losses.box_pseudo_label import BoxPseudoLabel, BoxPseudoLabeler, box_pseudo_label, mask_entropy
 from monai_proto.losses.class_cosine import class_cosine_sums
@@ -38,6 +39,7 @@ __all__ = [
     "WeakSamLoss",
     "abstention_loss",
     "apply_box_prior",
+    "balanced_assignment",
     "bce_dice_loss",
     "box_pseudo_label",
     "boxes_to_masks",

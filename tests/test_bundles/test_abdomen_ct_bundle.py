@@ -78,10 +78,10 @@ def test_training_leaves_checkpoints_logs_and_the_names_of_the_classes(trained):
     best = torch.load(trained / "model.pt", weights_only=True)
     last = torch.load(trained / "last.pt", weights_only=True)
     assert set(best["model"]) == set(last["teacher"])
-    assert best["bank"]["rows"].shape == last["bank"]["rows"].shape
+    assert best["bank"]["rows"].shape == last["terms"]["contrastive.memory.bank.rows"].shape
     assert best["bank"]["counts"].sum() > 0
     assert last["trainer"]["iteration"] == 4
-    assert last["bank"]["rows"].shape == (6, 32, 32)
+    assert last["terms"]["contrastive.memory.bank.rows"].shape == (6, 32, 32)
     assert list((trained / "log").glob("events.out.tfevents*"))
     prediction = json.loads((trained / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
     assert list(prediction["channel_def"].values()) == ["background", *ORGANS]
@@ -114,7 +114,7 @@ def test_resumed_training_equals_an_uninterrupted_one(trained, phantoms, tmp_pat
     printed = run_bundle(["train.json"], **paths, **QUICK, resume=True)
     assert "Goes on after epoch 1 of 2" in printed
     whole, resumed = (torch.load(folder / "last.pt", weights_only=True) for folder in (trained, tmp_path))
-    for part in ("network", "teacher", "bank", "contrastive_loss"):
+    for part in ("network", "teacher", "terms"):
         for name, value in whole[part].items():
             assert torch.equal(value, resumed[part][name]), f"{part} {name}"
 
@@ -132,7 +132,8 @@ def test_supervised_overlay_trains_without_unlabelled_images(phantoms, tmp_path)
     run_here(
         ["train.json", "supervised_train.json"], dataset_dir=phantoms, ckpt_dir=tmp_path, output_dir=tmp_path, **QUICK
     )
-    assert torch.load(tmp_path / "last.pt", weights_only=True)["bank"]["counts"].sum() == 0
+    terms = torch.load(tmp_path / "last.pt", weights_only=True)["terms"]
+    assert terms["contrastive.memory.bank.counts"].sum() == 0
     assert (tmp_path / "model.pt").is_file()
 
 

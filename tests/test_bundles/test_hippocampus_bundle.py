@@ -39,10 +39,10 @@ def test_training_leaves_the_best_and_the_last_checkpoint_and_logs(trained):
     best = torch.load(trained / "model.pt", weights_only=True)
     last = torch.load(trained / "last.pt", weights_only=True)
     assert set(best["model"]) == set(last["teacher"])
-    assert best["bank"]["rows"].shape == last["bank"]["rows"].shape
+    assert best["bank"]["rows"].shape == last["terms"]["contrastive.memory.bank.rows"].shape
     assert best["bank"]["counts"].sum() > 0
     assert last["trainer"]["iteration"] == 4
-    assert last["bank"]["rows"].shape == (3, 32, 32)
+    assert last["terms"]["contrastive.memory.bank.rows"].shape == (3, 32, 32)
     assert list((trained / "log").glob("events.out.tfevents*"))
 
 
@@ -72,7 +72,7 @@ def test_resumed_training_equals_an_uninterrupted_one(trained, phantoms, tmp_pat
     printed = run_bundle(["train.json"], **paths, **QUICK, resume=True)
     assert "Goes on after epoch 1 of 2" in printed
     whole, resumed = (torch.load(folder / "last.pt", weights_only=True) for folder in (trained, tmp_path))
-    for part in ("network", "teacher", "bank", "contrastive_loss"):
+    for part in ("network", "teacher", "terms"):
         for name, value in whole[part].items():
             assert torch.equal(value, resumed[part][name]), f"{part} {name}"
 

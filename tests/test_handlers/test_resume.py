@@ -14,32 +14,58 @@ from monai_proto.data import TwoStreamDataLoader
 from monai_proto.engines import SemiSupervisedTrainer
 from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler, ResumeHandler
 from monai_proto.losses import MemoryBankContrastiveLoss
+from monai_proto.losses.terms import (
+    CompactnessTerm,
+    ContrastiveTerm,
+    CopyPasteTerm,
+    CrossPseudoTerm,
+    LabelledVoxelBank,
+    MixedView,
+    PrototypeClassifierTerm,
+    SupervisedTerm,
+    WeightedTerms,
+)
 from monai_proto.networks.blocks import ClassMemoryBank
 from monai_proto.networks.nets import ProjectedSegmentationNet
-from monai_proto.optimizers import selector_parameter_groups
+from monai_proto.optimizers import term_parameter_groups
 from monai_proto.transforms import RandBidirectionalCopyPaste
 
 
 def build(folder, max_epochs: int, resume: bool, classes: int = 2, initial_seed: int = 0, stop_at: int | None = None):
-    """A trainer with random augmentation, copy-paste, bank and teacher, and the objects that it changes."""
+    """
+    A trainer with random augmentation, copy-paste, teacher, and terms that own a bank, prototypes, parameters and a
+    whole network; and the objects that it changes.
+    """
     torch.manual_seed(initial_seed)
     data = torch.Generator().manual_seed(7)
     images = torch.randn(8, 1, 16, 16, generator=data)
     noise = RandGaussianNoised("image", prob=0.7, std=0.5)
     labelled = Dataset([{"image": i, "label": (i > 0).long()} for i in images[:3]], noise)
     loader = TwoStreamDataLoader(labelled, Dataset([{"image": i} for i in images[3:]], noise), 2, 2, num_batches=3)
-    network = ProjectedSegmentationNet(UNet(2, 1, classes, (4, 8), (2,), num_res_units=1, dropout=0.2), 6)
+    network, second = (
+        ProjectedSegmentationNet(UNet(2, 1, classes, (4, 8), (2,), num_res_units=1, dropout=0.2), 6) for _ in range(2)
+    )
     teacher = copy.deepcopy(network)
     bank = ClassMemoryBank(classes, 6, 4, selection="random")
-    loss = MemoryBankContrastiveLoss(classes, 6, use_learned_selector=True)
-    optimizer = torch.optim.AdamW(selector_parameter_groups(network, loss, 1e-2))
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    memory = LabelledVoxelBank(bank, MemoryBankContrastiveLoss(classes, 6, use_learned_selector=True))
     copy_paste = RandBidirectionalCopyPaste()
+    mixed = MixedView(copy_paste)
+    terms = WeightedTerms(
+        [
+            SupervisedTerm(),
+            CopyPasteTerm(mixed),
+            ContrastiveTerm(memory, mixed),
+            CompactnessTerm(memory),
+            CrossPseudoTerm(second),
+            PrototypeClassifierTerm(classes, 6, 2, view=mixed),
+        ]
+    )
+    optimizer = torch.optim.AdamW(term_parameter_groups(network, terms, 1e-2))
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
     state = {
         "network": network,
         "teacher": teacher,
-        "bank": bank,
-        "loss": loss,
+        "terms": terms,
         "optimizer": optimizer,
         "schedule": schedule,
     }
@@ -49,10 +75,8 @@ def build(folder, max_epochs: int, resume: bool, classes: int = 2, initial_seed:
         loader,
         network,
         optimizer,
+        terms,
         teacher=teacher,
-        bank=bank,
-        contrastive_loss=loss,
-        copy_paste=copy_paste,
         train_handlers=[
             ResumeHandler(str(folder), state, resume=resume),
             EpochSeedHandler(3, loader, copy_paste),
@@ -88,6 +112,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_at):
     resumed.run()
 
     assert resumed.state.epoch == 4
+    assert {name.split(".")[1] for name in tensors(expected) if name.startswith("terms.")} == {
+        "contrastive",
+        "compactness",
+        "cross_pseudo",
+        "prototype_classifier",
+    }
     assert resumed.state.iteration == whole.state.iteration
     for name, value in tensors(expected).items():
         assert torch.equal(value, tensors(state)[name]), name
@@ -103,8 +133,9 @@ def test_a_finished_run_can_be_prolonged(tmp_path):
 def test_checkpoint_holds_no_pickled_objects(tmp_path):
     build(tmp_path, 1, resume=False)[0].run()
     checkpoint = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert {"network", "teacher", "bank", "loss", "optimizer", "schedule", "trainer"} == set(checkpoint)
-    assert checkpoint["bank"]["rows"].abs().sum() > 0
+    assert {"network", "teacher", "terms", "optimizer", "schedule", "trainer"} == set(checkpoint)
+    assert checkpoint["terms"]["contrastive.memory.bank.rows"].abs().sum() > 0
+    assert checkpoint["terms"]["prototype_classifier.moved"].any()
 
 
 def test_missing_checkpoint_is_named(tmp_path):
