@@ -70,7 +70,7 @@ class ClassificationTrainer(Trainer):
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
         """One step; see the class for what it returns."""
-        images, labels = plain_tensors(engine.prepare_batch(batchdata, self.state.device, self.non_blocking))
+        images, labels = plain_tensors(self.prepare_batch(batchdata, self.state.device, self.non_blocking))
         labels = labels.reshape(len(images)).long()
         self.network.train()
         self.optimizer.zero_grad()
@@ -78,7 +78,8 @@ class ClassificationTrainer(Trainer):
             loss, logits, components = self._loss(images, labels)
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
         optimizer_step(self, loss)
-        engine.state.output = {
+        state: Any = engine.state  # ignite takes a step's output for a number
+        state.output = {
             Keys.IMAGE: images,
             Keys.LABEL: labels,
             Keys.PRED: logits.detach(),
@@ -86,7 +87,7 @@ class ClassificationTrainer(Trainer):
             **components,
         }
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return engine.state.output
+        return state.output
 
     def _loss(
         self, images: torch.Tensor, labels: torch.Tensor

@@ -100,7 +100,7 @@ class SemiSupervisedTrainer(Trainer):
         epochs = (self.state.iteration - 1) / self.state.epoch_length
         return sigmoid_ramp_up(epochs, self.ramp_up_epochs)
 
-    def _iteration(self, engine: Engine, batchdata: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, Any]:
+    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
         """One step; see the class for what it returns."""
         step = self._load(batchdata)
         self.network.train()
@@ -110,7 +110,8 @@ class SemiSupervisedTrainer(Trainer):
             loss, values = self.terms(step)
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
         optimizer_step(self, loss)
-        engine.state.output = {
+        state: Any = engine.state  # ignite takes a step's output for a number
+        state.output = {
             Keys.IMAGE: step.images,
             Keys.LABEL: step.labels,
             Keys.PRED: step.student().logits.detach(),
@@ -119,7 +120,7 @@ class SemiSupervisedTrainer(Trainer):
             **{f"loss_{name}": value for name, value in values.items()},
         }
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return engine.state.output
+        return state.output
 
     def _load(self, batchdata: Mapping[str, Mapping[str, torch.Tensor]]) -> SemiSupervisedStep:
         """The step of a batch, nothing of it computed."""
@@ -129,12 +130,13 @@ class SemiSupervisedTrainer(Trainer):
             for key, view in batchdata["unlabelled"].items()
             if key.startswith(Keys.IMAGE) and isinstance(view, torch.Tensor)
         }
+        terms: Any = getattr(self.terms, "module", self.terms)
         return SemiSupervisedStep(
             images,
             labels,
             unlabelled,
             self.network,
-            views=getattr(self.terms, "module", self.terms).views,
+            views=terms.views,
             teacher=self.teacher if self.pseudo_label_source == "teacher" else None,
             confidence_floor=self.confidence_floor,
             ramp=self.ramp,

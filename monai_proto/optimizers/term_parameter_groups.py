@@ -26,10 +26,11 @@ def term_parameter_groups(
         groups with ``params``, ``lr`` and ``name``: ``"network"``, and the name of every term that has parameters. What
         several terms share is in the group of the first.
     """
-    terms = getattr(terms, "module", terms)
+    bare: Any = getattr(terms, "module", terms)
     groups: list[dict[str, Any]] = [{"name": "network", "params": _trainable(network), "lr": learning_rate}]
     taken = {id(parameter) for parameter in groups[0]["params"]}
-    for term in terms.values() if isinstance(terms, nn.ModuleDict) else terms:
+    parts: Iterable[Any] = bare.values() if isinstance(bare, nn.ModuleDict) else bare
+    for term in parts:
         own = [parameter for parameter in _trainable(term) if id(parameter) not in taken]
         taken.update(map(id, own))
         if own:

@@ -111,7 +111,7 @@ def test_a_step_is_the_mean_of_the_steps_of_both(results):
                 continue
             mean = (alone[0][part][name] + alone[1][part][name]) / 2
             for result in results:
-                torch.testing.assert_close(result["one_step"][part][name], mean, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(result["one_step"][part][name].to(mean), mean, rtol=1e-4, atol=1e-5)
 
 
 def test_both_processes_end_with_the_same(results):

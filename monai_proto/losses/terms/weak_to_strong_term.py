@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +69,7 @@ class WeakToStrongTerm(Term):
     def forward(self, step: SemiSupervisedStep) -> torch.Tensor:
         target = pseudo_labels(step.source_logits, self.confidence)
         strong = [confident_cross_entropy(step.student(view).logits, target) for view in self.views]
-        student = step.bare_network
+        student: Any = step.bare_network
         features = torch.feature_dropout(student.network(step.unlabelled["image"]), self.dropout, train=True)
         perturbed = confident_cross_entropy(student.output_layer(features), target)
         return 0.5 * torch.stack(strong).mean() + 0.5 * perturbed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import nn
@@ -42,7 +43,7 @@ class WeightedTerms(nn.ModuleDict):
     @property
     def views(self) -> tuple[View, ...]:
         """The views that the terms look at, each one once."""
-        return tuple(dict.fromkeys(view for term in self.values() for view in term.views))
+        return tuple(dict.fromkeys(view for term in self.values() for view in cast(Term, term).views))
 
     def forward(self, step: SemiSupervisedStep) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """
@@ -54,8 +55,9 @@ class WeightedTerms(nn.ModuleDict):
             for the others, and each term's value, detached.
         """
         total: torch.Tensor | None = None
-        values = {}
-        for name, term in self.items():
+        values: dict[str, torch.Tensor] = {}
+        for name, module in self.items():
+            term = cast(Term, module)
             value = term(step)
             values[name] = value.detach()
             weighted = (step.ramp if term.ramped else 1.0) * term.weight * value
