@@ -9,7 +9,6 @@ import ignite.distributed as idist
 import torch
 import torch.nn.functional as F
 from ignite.engine import Engine
-from monai.data import MetaTensor
 from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
@@ -18,9 +17,11 @@ from torch import nn
 from monai_proto.data.prefix_cache import PrefixCache
 from monai_proto.engines.box_prompts import BoxPrompts
 from monai_proto.engines.promptable_batch import PromptableBatch, promptable_batch
+from monai_proto.engines.training_step import autocast_of, optimizer_step, plain_tensors
 from monai_proto.losses.box_pseudo_label import BoxPseudoLabel, BoxPseudoLabeler
 from monai_proto.losses.contrast_sampling import ContrastSampler, ContrastSamples
 from monai_proto.losses.weak_sam_loss import WeakSamLoss
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.adaptable_segmenter import AdaptableSegmenter, EncoderSuffix
 from monai_proto.networks.nets.promptable_segmenter import DecodedMasks
 from monai_proto.transforms.prompts_from_boxes import Prompts
@@ -130,7 +131,7 @@ class WeakSamTrainer(Trainer):
     @property
     def bare_network(self) -> AdaptableSegmenter:
         """The network without DistributedDataParallel."""
-        return getattr(self.network, "module", self.network)
+        return bare_network(self.network)
 
     @torch.no_grad()
     def preview(self, batchdata: Mapping[str, torch.Tensor]) -> BoxPreview:
@@ -138,7 +139,7 @@ class WeakSamTrainer(Trainer):
         was_training = self.network.training
         self.network.eval()
         devices = [self.state.device] if self.state.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), self._autocast():
+        with torch.random.fork_rng(devices=devices), autocast_of(self):
             torch.manual_seed(0)
             batch = self._load(batchdata)
             pseudo_label, prompts, _ = self._ask_teacher(batch)
@@ -154,7 +155,7 @@ class WeakSamTrainer(Trainer):
         """One step; see the class for what it returns."""
         self.network.train()
         batch = self._load(batchdata)
-        with self._autocast():
+        with autocast_of(self):
             pseudo_label, _, teacher_projection = self._ask_teacher(batch)
         supervised_by_masks = self.loss.supervision == "mask"
         skipped = not supervised_by_masks and not self._any_rank(pseudo_label.trusted.any())
@@ -167,12 +168,13 @@ class WeakSamTrainer(Trainer):
             loss, components = torch.zeros(()), dict.fromkeys(self._component_names(batch), torch.zeros(()))
         else:
             self.optimizer.zero_grad()
-            with self._autocast():
+            with autocast_of(self):
                 loss = self._loss(batch, pseudo_label, teacher_projection)
             components = self.loss.components
             engine.fire_event(IterationEvents.LOSS_COMPLETED)
-            self._step(loss)
-        engine.state.output = {
+            optimizer_step(self, loss)
+        state: Any = engine.state  # ignite takes a step's output for a number
+        state.output = {
             Keys.LOSS: loss.detach(),
             **components,
             "trusted_share": pseudo_label.trusted.float().mean(),
@@ -180,11 +182,11 @@ class WeakSamTrainer(Trainer):
             "skipped_step": torch.tensor(float(skipped)),
         }
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return engine.state.output
+        return state.output
 
     def _load(self, batchdata: Mapping[str, torch.Tensor]) -> PromptableBatch:
         data = {
-            key: value.as_tensor() if isinstance(value, MetaTensor) else value
+            key: plain_tensors(value)
             for key, value in batchdata.items()
             if key in (Keys.IMAGE, "small_box", "big_box", "mask", "image_size")
         }
@@ -192,7 +194,7 @@ class WeakSamTrainer(Trainer):
         if self.prefix_cache is None:  # a cache looks at the images' bytes, best where the loader left them
             images = images.to(self.state.device, non_blocking=self.non_blocking)
         # what is cached serves evaluation too, and is computed once: in full precision
-        with self._autocast(self.prefix_cache is None):
+        with autocast_of(self, self.prefix_cache is None):
             return promptable_batch(
                 self.bare_network.segmenter,
                 self.prefix_cache or self.bare_network.embed_prefix,
@@ -253,9 +255,6 @@ class WeakSamTrainer(Trainer):
     def _upsampled(self, logits: torch.Tensor) -> torch.Tensor:
         return F.interpolate(logits, self.bare_network.segmenter.input_size, mode="bilinear", align_corners=False)
 
-    def _autocast(self, wanted: bool = True) -> torch.autocast:
-        return torch.autocast(self.state.device.type, enabled=self.amp and wanted, **self.amp_kwargs)
-
     @staticmethod
     def _any_rank(value: torch.Tensor) -> bool:
         """Whether it is true on any rank: ranks step together or not at all."""
@@ -269,12 +268,3 @@ class WeakSamTrainer(Trainer):
         if self.loss.supervision == "pseudo_label":
             names += ["pseudo_mask_loss", "pseudo_iou_loss"]
         return names + (["mask_loss", "iou_loss"] if batch.masks is not None else [])
-
-    def _step(self, loss: torch.Tensor) -> None:
-        if self.scaler is None:
-            loss.backward()
-            self.optimizer.step()
-        else:
-            self.scaler.scale(loss).backward()
-            self.scaler.step(self.optimizer)
-            self.scaler.update()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -67,7 +70,7 @@ def class_cosine_sums(
         )
 
 
-def _blocks(features: torch.Tensor):
+def _blocks(features: torch.Tensor) -> Iterator[slice]:
     on_cpu = features.device.type == "cpu"
     size = _ROWS_PER_THREAD * torch.get_num_threads() if on_cpu else _ROWS_ON_ACCELERATOR
     for start in range(0, features.shape[0], size):
@@ -76,7 +79,13 @@ def _blocks(features: torch.Tensor):
 
 class _ClassCosineSums(Function):
     @staticmethod
-    def forward(ctx, features, labels, directions, weights):
+    def forward(
+        ctx: Any,
+        features: torch.Tensor,
+        labels: torch.Tensor,
+        directions: torch.Tensor,
+        weights: torch.Tensor | None,
+    ) -> torch.Tensor:
         num_classes = directions.shape[0]
         safe_labels, valid = class_indices(labels, num_classes)
         cosines = torch.empty(labels.shape, device=features.device)
@@ -93,7 +102,7 @@ class _ClassCosineSums(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_sums):
+    def backward(ctx: Any, grad_sums: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         features, labels, valid, directions, weights, cosines, inverse_norms = ctx.saved_tensors
         need_features, _, need_directions, need_weights = ctx.needs_input_grad
         own_grad = torch.where(valid, grad_sums.index_select(0, labels), 0.0)
@@ -104,10 +113,10 @@ class _ClassCosineSums(Function):
         grad_directions = torch.zeros_like(directions) if need_directions else None
         for block in _blocks(features):
             rows = features[block].float().contiguous()
-            if need_features:
+            if grad_features is not None:
                 tangential = directions.index_select(0, labels[block]).mul_(scale[block, None])
                 torch.addcmul(tangential, rows, radial[block, None], value=-1.0, out=grad_features[block])
-            if need_directions:
+            if grad_directions is not None:
                 spread = rows.new_zeros((rows.shape[0], directions.shape[0]))
                 grad_directions.addmm_(spread.scatter_(1, labels[block, None], scale[block, None]).T, rows)
         return grad_features, None, grad_directions, grad_weights

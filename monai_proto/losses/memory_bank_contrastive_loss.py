@@ -101,12 +101,13 @@ class MemoryBankContrastiveLoss(nn.Module):
         if memory_weighting not in _MEMORY_WEIGHTINGS:
             raise ValueError(f"memory_weighting must be one of {_MEMORY_WEIGHTINGS}, got {memory_weighting!r}.")
         self.num_classes = num_classes
+        self.feature_dim = feature_dim
         self.use_learned_selector = use_learned_selector
         self.memory_weighting = memory_weighting
         self.ignore_index = ignore_index
-        selectors = num_classes if use_learned_selector else 0
-        self.feature_selectors = nn.ModuleList(FeatureSelector(feature_dim) for _ in range(selectors))
-        self.memory_selectors = nn.ModuleList(FeatureSelector(feature_dim) for _ in range(selectors))
+        dims = [] if feature_dim is None or not use_learned_selector else [feature_dim] * num_classes
+        self.feature_selectors = nn.ModuleList(FeatureSelector(dim) for dim in dims)
+        self.memory_selectors = nn.ModuleList(FeatureSelector(dim) for dim in dims)
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor, bank: ClassMemoryBank) -> torch.Tensor:
         """
@@ -150,9 +151,9 @@ class MemoryBankContrastiveLoss(nn.Module):
         Raises:
             ValueError: without learned selectors, when shapes do not fit, or a label is out of range.
         """
-        if not self.use_learned_selector:
+        if not self.use_learned_selector or self.feature_dim is None:
             raise ValueError("score needs use_learned_selector=True.")
-        labels = self._checked(features, labels, self.feature_selectors[0][0].in_features)
+        labels = self._checked(features, labels, self.feature_dim)
         return selector_scores(self.feature_selectors, features, labels, training=False)
 
     def _checked(self, features: torch.Tensor, labels: torch.Tensor, feature_dim: int) -> torch.Tensor:

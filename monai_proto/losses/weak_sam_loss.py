@@ -99,6 +99,9 @@ class WeakSamLoss(nn.Module):
         parts = {"contrast_loss": contrast, "distillation_loss": distillation}
         total = self.alpha * contrast + self.gamma * distillation
         if self.supervision == "pseudo_label":
+            assert logits is not None  # as _require_inputs has seen to
+            assert predicted_iou is not None
+            assert pseudo_labels is not None
             selected = _selected_pixels(pseudo_labels, trusted, certain)
             parts["pseudo_mask_loss"] = bce_dice_loss(logits, pseudo_labels, selected)
             parts["pseudo_iou_loss"] = iou_mse_loss(predicted_iou, logits, pseudo_labels, trusted)

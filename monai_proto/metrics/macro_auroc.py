@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from monai.metrics import compute_roc_auc
 
@@ -30,7 +31,7 @@ def class_aurocs(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     for c in range(probabilities.shape[1]):
         own = (labels == c).long()
         if 0 < own.sum() < len(own):
-            areas[c] = compute_roc_auc(probabilities[:, c].detach(), own)
+            areas[c] = float(np.asarray(compute_roc_auc(probabilities[:, c].detach(), own)))
     return areas
 
 

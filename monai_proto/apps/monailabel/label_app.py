@@ -186,16 +186,16 @@ class ProtoLabelApp(MONAILabelApp):
     def bundle_path(self, model: str | None) -> None:
         """None: nothing of a bundle has to be on the path of the training's process."""
 
-    def require_trainable(self, model: str) -> None:
+    def require_trainable(self, model: str, may_wait: bool) -> None:
         """
         Raises:
             HTTPException: 404 for a model that cannot be trained, 422 when studies are missing, 429 when a training
-                waits or runs.
+                waits or runs and this one must not wait.
         """
         task = self._trainers.get(model)
         if task is None:
             refuse(404, f"There is no model {model!r} to train; there are {', '.join(self._trainers)}.")
-        if any(entry["status"] in ("SUBMITTED", "RUNNING") for entry in tasks("train")):
+        if not may_wait and any(entry["status"] in ("SUBMITTED", "RUNNING") for entry in tasks("train")):
             refuse(429, "A training runs already; wait for it, or stop it.")
         with http_answers():
             task.require_studies(self.datastore())

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from monai_proto.networks.tensor_checks import require_class_labels, require_finite, require_rows
+from monai_proto.networks.tensor_exchange import gathered
 
 __all__ = ["ClassMemoryBank"]
 
@@ -172,8 +173,8 @@ class ClassMemoryBank(nn.Module):
     def _best_of_all_ranks(self, rows: torch.Tensor, keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The K best of the candidates of all ranks; every rank computes the same."""
         world_size = idist.get_world_size()
-        all_rows = idist.all_gather(rows.unsqueeze(0)).transpose(0, 1)  # (C, ranks, K, D)
-        all_keys = idist.all_gather(keys.unsqueeze(0)).permute(1, 2, 0)  # (C, K, ranks): ties go round the ranks
+        all_rows = gathered(rows.unsqueeze(0)).transpose(0, 1)  # (C, ranks, K, D)
+        all_keys = gathered(keys.unsqueeze(0)).permute(1, 2, 0)  # (C, K, ranks): ties go round the ranks
         all_rows = all_rows.transpose(1, 2).reshape(self.num_classes, self.rows_per_class * world_size, -1)
         keys, order = all_keys.flatten(1).sort(dim=1, descending=True, stable=True)
         keys, order = keys[:, : self.rows_per_class], order[:, : self.rows_per_class]

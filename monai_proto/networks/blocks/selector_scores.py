@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -48,13 +51,16 @@ def selector_scores(
         return _selector_scores(selectors, features.detach().contiguous(), labels, training)
 
 
-def _selector_scores(selectors, features, labels, training):
+def _selector_scores(
+    selectors: Iterable[nn.Module], features: torch.Tensor, labels: torch.Tensor, training: bool | None
+) -> torch.Tensor:
     if features.shape[0] == 0:
         return features.new_zeros(0, dtype=torch.float32)
-    norms = [selector[1] for selector in selectors]
-    weight, bias = _stacked(selectors, 0, "weight"), _stacked(selectors, 0, "bias")
-    mean, var = _stacked(selectors, 1, "running_mean"), _stacked(selectors, 1, "running_var")
-    tiles = ClassTiles(labels, len(selectors))
+    layers = [cast("nn.Sequential", selector) for selector in selectors]
+    norms = [cast("nn.BatchNorm1d", selector[1]) for selector in layers]
+    weight, bias = _stacked(layers, 0, "weight"), _stacked(layers, 0, "bias")
+    mean, var = _stacked(layers, 1, "running_mean"), _stacked(layers, 1, "running_var")
+    tiles = ClassTiles(labels, len(layers))
     centres = None
     if norms[0].training if training is None else training:
         centres, covariance = _class_moments(features, tiles)
@@ -64,15 +70,15 @@ def _selector_scores(selectors, features, labels, training):
         has_variance = (tiles.counts > 1).unsqueeze(-1)
         mean, var = torch.where(has_variance, batch_mean, mean), torch.where(has_variance, batch_var, var)
         bias = bias + _per_class(weight, centres)
-    scale = _stacked(selectors, 1, "weight") * (var + norms[0].eps).rsqrt()
-    shift = (bias - mean) * scale + _stacked(selectors, 1, "bias")
-    last_weight, last_bias = _stacked(selectors, 3, "weight").squeeze(1), _stacked(selectors, 3, "bias")
+    scale = _stacked(layers, 1, "weight") * (var + norms[0].eps).rsqrt()
+    shift = (bias - mean) * scale + _stacked(layers, 1, "bias")
+    last_weight, last_bias = _stacked(layers, 3, "weight").squeeze(1), _stacked(layers, 3, "bias")
     raw = _TileScores.apply(features, tiles, centres, weight * scale.unsqueeze(-1), shift, last_weight, last_bias)
     scores = raw.reshape(-1).index_select(0, tiles.slot_of_row).sigmoid()
     return torch.where(tiles.in_class, scores, 0.0)
 
 
-def _stacked(selectors: nn.ModuleList, layer: int, name: str) -> torch.Tensor:
+def _stacked(selectors: Sequence[nn.Sequential], layer: int, name: str) -> torch.Tensor:
     return torch.stack([getattr(selector[layer], name) for selector in selectors])
 
 
@@ -101,22 +107,36 @@ def _class_moments(features: torch.Tensor, tiles: ClassTiles) -> tuple[torch.Ten
 
 
 @torch.no_grad()
-def _update_running(norms, mean, var, counts) -> None:
+def _update_running(
+    norms: Sequence[nn.BatchNorm1d], mean: torch.Tensor, var: torch.Tensor, counts: torch.Tensor
+) -> None:
     """What BatchNorm1d does to its buffers, for the classes that have a variance."""
     unbiased_var = var * (counts / (counts - 1).clamp(min=1)).unsqueeze(-1)
     for c, norm in enumerate(norms):
         seen = counts[c] > 1
+        if norm.momentum is None or not norm.track_running_stats:
+            raise ValueError("selectors' batch normalisation must have a momentum and running statistics.")
+        running_mean, running_var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
         momentum = norm.momentum * seen
-        norm.running_mean.lerp_(mean[c], momentum)
-        norm.running_var.lerp_(unbiased_var[c], momentum)
-        norm.num_batches_tracked.add_(seen)
+        running_mean.lerp_(mean[c], momentum)
+        running_var.lerp_(unbiased_var[c], momentum)
+        norm.get_buffer("num_batches_tracked").add_(seen)
 
 
 class _TileScores(Function):
     """``last_weight . leaky_relu(weight (f - centre) + shift) + last_bias`` of each row, with its class's values."""
 
     @staticmethod
-    def forward(ctx, features, tiles, centres, weight, shift, last_weight, last_bias):
+    def forward(
+        ctx: Any,
+        features: torch.Tensor,
+        tiles: ClassTiles,
+        centres: torch.Tensor | None,
+        weight: torch.Tensor,
+        shift: torch.Tensor,
+        last_weight: torch.Tensor,
+        last_bias: torch.Tensor,
+    ) -> torch.Tensor:
         raw = torch.empty(tiles.in_use.shape, device=features.device)
         for block in tiles.blocks():
             hidden = _hidden(tiles.gather(features, block, centres), tiles, block, weight, shift)
@@ -128,7 +148,7 @@ class _TileScores(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_raw):
+    def backward(ctx: Any, grad_raw: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         features, centres, weight, shift, last_weight = ctx.saved_tensors
         tiles = ctx.tiles
         # sums over the rows of a class of gradient x slope, and of its product with the row: all gradients follow
@@ -146,6 +166,8 @@ class _TileScores(Function):
         return None, None, None, grad_weight, grad_shift, grad_last_weight, grad_last_bias
 
 
-def _hidden(rows, tiles, block, weight, shift) -> torch.Tensor:
+def _hidden(
+    rows: torch.Tensor, tiles: ClassTiles, block: slice, weight: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
     """Normalised output of the selectors' first layer for the rows of a block."""
     return torch.baddbmm(tiles.of_class(shift, block).unsqueeze(1), rows, tiles.of_class(weight, block).transpose(1, 2))
