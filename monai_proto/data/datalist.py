@@ -249,14 +249,14 @@ def _labelled_indices(training: list[dict], num_labelled: int | None, labelled_d
     return draw_whole_subjects(_patients(training), num_labelled, labelled_draw)
 
 
-def _resolved_item(item: dict[str, Any] | str, file: Path, subjects: Mapping[str, str]) -> dict[str, Any]:
+def _resolved_item(listed: dict[str, Any] | str, file: Path, subjects: Mapping[str, str]) -> dict[str, Any]:
     """
     The item with absolute paths and a patient.
 
     MONAI's ``load_decathlon_datalist`` resolves every string of an item that names something in the folder, and would
     turn the patient ``p1`` into a path where a folder ``p1`` exists.
     """
-    item = {"image": item} if isinstance(item, str) else item
+    item: dict[str, Any] = {"image": listed} if isinstance(listed, str) else listed
     paths = {key: os.path.normpath(file.parent / item[key]) for key in ("image", "label") if key in item}
     case = case_name(item["image"])
     if not item.get("patient_id") and subjects and case not in subjects and not is_apple_double(item["image"]):

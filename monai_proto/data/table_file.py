@@ -84,15 +84,10 @@ def read_table(file: str | os.PathLike, what: str = "Table", strip: bool = True)
         reader = csv.reader(stream, delimiter=_delimiter(stream))
         try:
             columns = tuple(name.strip() for name in next(reader, []))
-            for values in reader:
-                if values:
-                    padded = values + [""] * (len(columns) - len(values))
-                    cells = zip(columns, padded, strict=False)
-                    rows.append(
-                        TableRow(
-                            reader.line_num, {name: text.strip() if strip else text for name, text in cells if name}
-                        )
-                    )
+            for values in filter(None, reader):
+                texts = [text.strip() if strip else text for text in values] + [""] * (len(columns) - len(values))
+                cells = {name: text for name, text in zip(columns, texts, strict=False) if name}
+                rows.append(TableRow(reader.line_num, cells))
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{what} {file}, after line {reader.line_num}: {error}.") from error
     return Table(file, f"{what} {file}", columns, rows)

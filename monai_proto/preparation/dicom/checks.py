@@ -110,7 +110,7 @@ def convert_series(job: SeriesJob) -> ConvertedSeries:
         result.notes += series.notes
         result.copies = [os.path.relpath(file, job.root) for file in series.copies]
         image = Volume(str(folder / "image.nii.gz"), read_pixels(series), series.affine)
-        write_nifti(image.file, image.data, image.affine)
+        write_nifti(Path(image.file), image.data, image.affine)
         result.image_hash = voxel_hash(image)
         problems = check_image(image)
     except SeriesRejectedError as error:
@@ -154,7 +154,7 @@ def _add_label(
     if label is None:
         return []
     written = Volume(str(folder / "label.nii.gz"), label.voxels, series.affine)
-    write_nifti(written.file, written.data, written.affine)
+    write_nifti(Path(written.file), written.data, written.affine)
     result.labels = [source.file for source in label.sources]
     result.label_names = list(label.names)
     result.notes += label.notes

@@ -164,9 +164,7 @@ def test_root_is_the_folder_or_the_only_one_in_it(tmp_path: Path) -> None:
         find_decathlon_root(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not valid JSON"), ("[]", "must hold a JSON object, got a list")]
-)
+@pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[]", "must be a JSON object, got")])
 def test_data_list_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match=message):
