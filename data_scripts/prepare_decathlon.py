@@ -133,6 +133,7 @@ def main(
 
     from monai_proto.preparation.decathlon.prepare import prepare_decathlon, prepare_matching_files
     from monai_proto.preparation.decathlon.source import open_decathlon_source
+    from monai_proto.preparation.output_place import Transfer
 
     pooch.get_logger().setLevel("WARNING")
     if sha256 and md5:
@@ -153,13 +154,20 @@ def main(
     names = split_names(modalities), split_names(label_names)
     with exit_on_error(requests.RequestException):
         if source and images and labels:
-            transfer = "link" if link else "copy"
             prepared = prepare_matching_files(
-                source, output, images, labels, subjects, division_options, *names, transfer, console
+                source,
+                output,
+                images,
+                labels,
+                subjects,
+                division_options,
+                *names,
+                "link" if link else "copy",
+                console,
             )
         else:
             with open_decathlon_source(output, source, task, url, known_hash, download_dir, console) as (root, way):
-                transfer = "link" if link and way == "copy" else way
+                transfer: Transfer = "link" if link and way == "copy" else way
                 prepared = prepare_decathlon(root, output, subjects, division_options, *names, transfer, console)
         report_prepared(prepared)
 

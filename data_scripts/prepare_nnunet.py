@@ -29,7 +29,7 @@ def main(
     splits: Annotated[
         Path | None,
         _split_option(
-            "nnU-Net's splits_final.json (it lies in nnUNet_preprocessed). Default: the one in the source folder, if any."
+            "nnU-Net's splits_final.json (it lies in nnUNet_preprocessed). Default: that in the source folder, if any."
         ),
     ] = None,
     fold: Annotated[int | None, _split_option("Fold of the split. Default: 0.", min=0)] = None,

@@ -21,7 +21,7 @@ def option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
 
 
 @contextmanager
-def exit_on_error(*more: type[Exception], hint: str = "") -> Iterator[None]:
+def exit_on_error(*more: type[BaseException], hint: str = "") -> Iterator[None]:
     """
     Turns errors into a line on stderr and an exit status: 2 for a wrong argument or input (``ValueError``), 1 for what
     the machine did (``OSError``).

@@ -257,7 +257,9 @@ def _resolved_item(listed: dict[str, Any] | str, file: Path, subjects: Mapping[s
     turn the patient ``p1`` into a path where a folder ``p1`` exists.
     """
     item: dict[str, Any] = {"image": listed} if isinstance(listed, str) else listed
-    paths = {key: os.path.normpath(file.parent / item[key]) for key in ("image", "label") if key in item}
+    paths: dict[str, Any] = {
+        key: os.path.normpath(file.parent / item[key]) for key in ("image", "label") if key in item
+    }
     case = case_name(item["image"])
     if not item.get("patient_id") and subjects and case not in subjects and not is_apple_double(item["image"]):
         # taken as a patient of its own it might put one patient on two sides of the split

@@ -195,10 +195,8 @@ def _pairs(small: list[_Box], big: list[_Box]) -> tuple[list[_Pair], str]:
         fitting = [other for other in big if (other[0] == name if name else not box_problems(box, other[1]))]
         if len(fitting) != 1:
             whose = f"object {name}" if name else source
-            return (
-                [],
-                f"small box of {whose} fits {len(fitting)} big boxes, expected one: give both an attribute object",
-            )
+            fit = f"fits {len(fitting)} big boxes, expected one"
+            return [], f"small box of {whose} {fit}: give both an attribute object"
         pairs.append((name or str(len(pairs) + 1), box, fitting[0][1], source))
     if len({tuple(outer) for _, _, outer, _ in pairs}) != len(big):
         return [], "two small boxes fit the same big box: give each an attribute object"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -60,7 +61,7 @@ def write_nnunet_labels(
     return list(files)
 
 
-def _description(dataset: Path, num_cases: int) -> dict[str, dict[str, int] | dict[str, str] | int | str]:
+def _description(dataset: Path, num_cases: int) -> dict[str, Any]:
     content = read_datalist(dataset)
     labels = names_by_value(content.get("labels"), f"labels of the data list of {dataset}")
     if len(set(labels)) < len(labels):

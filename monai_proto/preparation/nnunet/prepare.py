@@ -11,6 +11,7 @@ from rich.console import Console
 from monai_proto.data.subject_split import read_subjects_csv
 from monai_proto.preparation.nnunet.description import SPLITS_NAME, read_nnunet_description, read_nnunet_split
 from monai_proto.preparation.nnunet.source import find_nnunet_root, gather_nnunet_cases
+from monai_proto.preparation.output_place import Transfer
 from monai_proto.preparation.prepared import Prepared
 from monai_proto.preparation.volumes.output import describe_dataset
 from monai_proto.preparation.volumes.prepare import prepare_volumes
@@ -38,7 +39,8 @@ def prepare_nnunet(
         splits_file: nnU-Net's splits_final.json; None for the one in the source folder, where there is one.
         fold: fold of it; None for the first.
         subjects_file: table of the columns case and subject; None takes every case as a subject of its own.
-        division_options: of :func:`monai_proto.preparation.volumes.division.divide_cases`; a fraction draws a new split.
+        division_options: of :func:`monai_proto.preparation.volumes.division.divide_cases`; a fraction draws a new
+            split.
         link: whether files are hard-linked instead of copied.
         console: where progress bars are shown; None for nowhere.
 
@@ -61,5 +63,5 @@ def prepare_nnunet(
     with work_folder_beside(output) as work:
         folder = gather_nnunet_cases(root, description, split, work, console)
         # joined files are moved out of the work folder, links to the source are followed
-        transfer = "link" if link else "move"
+        transfer: Transfer = "link" if link else "move"
         return prepare_volumes(folder, properties, output, subjects, division_options, transfer, given_by, console)

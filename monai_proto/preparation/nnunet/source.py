@@ -81,7 +81,7 @@ def gather_nnunet_cases(
             label = label_of.pop(name, None)
             if label is not None:
                 case.label = link_into(work, labels, name, label)
-            elif part != "test":  # images of a test folder have no labels by design
+            elif part != "test" and not case.problems:  # images of a test folder have no labels by design
                 case.notes.append("image without label: used as unlabelled")
         for name, label in label_of.items():
             link = link_into(work, labels, name, label)
