@@ -192,7 +192,7 @@ def test_a_table_outside_of_the_source(tmp_path: Path) -> None:
         (["a,b", "1,2"], r"odd\.csv is of no known kind: expected the columns image_id and dx"),
         (
             ["image_id,dx,split", "I1,nv,holdout"],
-            r"odd\.csv, line 2: split must be train, validation or test, got hold",
+            r"odd\.csv, line 2: split must be train, validation or test, got 'hold",
         ),
         (["image_id,dx", ",nv"], r"odd\.csv, line 2: the image id is empty"),
         (["image_id,dx", "I1,nv"], "Classification needs two classes at least, got nv"),
@@ -204,6 +204,18 @@ def test_tables_that_cannot_be_used(tmp_path: Path, content: list[str], message:
     file = table(tmp_path / "odd.csv", *content)
     with pytest.raises(ValueError, match=message):
         scan_isic_source(tmp_path, metadata=[file])
+
+
+def test_file_names_in_a_table_mean_their_images(tmp_path: Path) -> None:
+    touch(tmp_path, "I1.bmp", "I2.webp", "I3.tiff", "I4.jpg")
+    table(tmp_path / "t.csv", "image_id,dx", "I1.bmp,nv", "I2.webp,mel", "images/I3.TIFF,nv", "I4,mel")
+    source = scan_isic_source(tmp_path)
+    assert {case.case: (case.image, case.problems) for case in source.cases} == {
+        "I1": ("I1.bmp", []),
+        "I2": ("I2.webp", []),
+        "I3": ("I3.tiff", []),
+        "I4": ("I4.jpg", []),
+    }
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
