@@ -30,7 +30,7 @@ def exit_on_error(*more: type[BaseException], hint: str = "") -> Iterator[None]:
         more: further errors of the second kind.
         hint: said after an error of the second kind.
     """
-    second_kind: tuple[type[Exception], ...] = (OSError, *more)
+    second_kind: tuple[type[BaseException], ...] = (OSError, *more)
     try:
         yield
     except ValueError as error:
