@@ -14,7 +14,7 @@ from monai_proto.apps.monailabel.request_options import chosen_option
 __all__ = ["BoxTraining"]
 
 logger = logging.getLogger(__name__)
-_MONITORS = ("ValidationHandler",)
+_MONITORS = ("monai_proto.handlers.EpochValidationHandler",)
 
 
 class BoxTraining(BundleTraining):
