@@ -120,10 +120,10 @@ def _draw_plane(place: Any, plane: Plane, colours: Sequence[Any]) -> None:
             place.text(0.02, 0.5, "R", color="white", fontsize=8, transform=place.transAxes, va="center")
         place.text(0.98, 0.02, _PLANES[plane.axis], color="white", fontsize=7, transform=place.transAxes, ha="right")
     for value, colour in enumerate(colours, start=1):
-        for labels, style in ((truth, "dashed"), (prediction, "solid")):
+        for labels, style, width in ((truth, "dashed", 1.8), (prediction, "solid", 1.1)):
             mask = labels == value
             if mask.any() and not mask.all():
-                place.contour(mask.astype(float), levels=[0.5], colors=[colour], linestyles=style, linewidths=1.2)
+                place.contour(mask.astype(float), levels=[0.5], colors=[colour], linestyles=style, linewidths=width)
     place.axis("off")
 
 

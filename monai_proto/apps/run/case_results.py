@@ -129,10 +129,10 @@ class CaseResults:
         if self._answers:
             return draw_answers(self._chosen_answers(), path)
         names = self.class_names(self._details[self.metric].shape[1])
-        rows = []
+        means, rows = _row_means(self._details[self.metric]), []
         for index, title in self._chosen_cases().items():
             scores = dict(zip(names, self._details[self.metric][index].tolist(), strict=True))
-            heading = f"{title}: {self._names[index]}, {metric_title(self.metric)}"
+            heading = f"{title}: {self._names[index]} ({metric_title(self.metric)} {means[index]:.3f})"
             rows.append(CaseRow(heading, self._load_planes(index), scores))
         return draw_case_overlays(rows, names, path)
 

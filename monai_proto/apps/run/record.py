@@ -54,7 +54,9 @@ def describe_run(
         "overrides": dict(overrides),
         "seed": seed,
         "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if str(device).startswith("cuda") else platform.processor(),
+        "device_name": torch.cuda.get_device_name(device)
+        if str(device).startswith("cuda")
+        else platform.processor() or platform.machine(),
         "processes": processes,
         "threads": torch.get_num_threads(),
         "command": list(command),
