@@ -225,19 +225,20 @@ def common_image_folder(items: Sequence[Mapping[str, Any]]) -> str:
     Args:
         items: with the path ``image``; the same image may come several times.
 
+    Returns:
+        absolute path; empty where there is no item.
+
     Raises:
-        ValueError: when there is no item, or the names of two images differ in nothing but their suffix.
+        ValueError: when the names of two images differ in nothing but their suffix.
     """
     files = sorted({os.path.abspath(item["image"]) for item in items})
-    if not files:
-        raise ValueError("there is no image.")
     stems: dict[str, str] = {}
     for file in files:
         stem = case_name(file) if is_nifti_name(file) else Path(file).stem
         other = stems.setdefault(os.path.join(os.path.dirname(file), stem), file)
         if other != file:
             raise ValueError(f"{other} and {file} would get results of one name: rename one of them.")
-    return os.path.commonpath([os.path.dirname(file) for file in files])
+    return os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""
 
 
 def _labelled_indices(training: list[dict], num_labelled: int | None, labelled_draw: int | None) -> list[int]:
