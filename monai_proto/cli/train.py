@@ -41,10 +41,14 @@ def train(
         from monai_proto.apps.run.overrides import parse_overrides
 
         folder, overrides = find_bundle(bundle), parse_overrides(settings or [])
-        from monai_proto.apps.run.training import TrainSettings
-        from monai_proto.apps.run.training import train as train_bundle
+        from monai_proto.apps.run import training
 
+        stopped = False
         try:
-            train_bundle(TrainSettings(folder, output, data, overrides, resume, overwrite, processes, threads))
-        except KeyboardInterrupt as error:
-            raise typer.Exit(130) from error
+            training.train(
+                training.TrainSettings(folder, output, data, overrides, resume, overwrite, processes, threads)
+            )
+        except training.RunStopped:
+            stopped = True
+    if stopped:
+        raise typer.Exit(130)

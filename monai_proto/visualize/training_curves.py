@@ -31,7 +31,7 @@ def draw_training_curves(
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2), layout="constrained")
     for name, points in losses.items():
         width = 2.4 if name == "loss" else 1.2
         left.plot(*zip(*points, strict=True), label=name, linewidth=width, marker="o", markersize=3)
@@ -46,7 +46,7 @@ def draw_training_curves(
         place.grid(alpha=0.3)
         place.xaxis.get_major_locator().set_params(integer=True)
         if curves:
-            place.legend(fontsize=8)
+            place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
         else:
             place.text(0.5, 0.5, "nothing was recorded", transform=place.transAxes, ha="center")
     figure.suptitle(title, fontsize=10)

@@ -21,11 +21,12 @@ _COLUMNS = ("epoch", "kind", "name", "value")
 
 class RunHistory:
     """
-    After every epoch adds rows to ``history.csv``: ``loss`` and its components as means over the steps, and behind each
-    validation its metrics, the mean and of each class.
+    After every epoch adds rows to ``history.csv``: ``loss`` and its components as means over the steps; behind each
+    validation its metrics, the mean and of each class, and whether a better model was saved.
 
     Args:
         path: file of the table.
+        model: file of the best model; the table says after which epochs it was written.
         class_names: names of so many classes as a metric has.
         write: false on the ranks of a distributed run that do not write.
 
@@ -34,8 +35,11 @@ class RunHistory:
         validation: metrics of the last validation; of each class as ``metric, class``.
     """
 
-    def __init__(self, path: Path, class_names: Callable[[int], Sequence[str]], write: bool = True) -> None:
+    def __init__(
+        self, path: Path, model: Path, class_names: Callable[[int], Sequence[str]], write: bool = True
+    ) -> None:
         self.path = path
+        self.model = model
         self.class_names = class_names
         self.write = write
         self.losses: dict[str, float] = {}
@@ -43,6 +47,7 @@ class RunHistory:
         self._sums: dict[str, float] = {}
         self._steps = 0
         self._answers: torch.Tensor | None = None
+        self._model_written = 0
 
     def attach(self, trainer: Engine, evaluator: Engine) -> None:
         """
@@ -84,11 +89,17 @@ class RunHistory:
 
     def _add_validation(self, engine: Engine) -> None:
         self.validation = class_values(engine, self.class_names) | self._recalls()
-        # the evaluator's epoch is the trainer's
-        self._append([(engine.state.epoch, "validation", name, value) for name, value in self.validation.items()])
+        epoch = engine.state.epoch  # the trainer's, as MONAI sets it
+        self._append([(epoch, "validation", name, value) for name, value in self.validation.items()])
+        if self._model_time() != self._model_written:
+            self._append([(epoch, "model", self.model.name, next(iter(self.validation.values())))])
+
+    def _model_time(self) -> int:
+        return self.model.stat().st_mtime_ns if self.model.is_file() else 0
 
     def _start_validation(self) -> None:
         self._answers = None
+        self._model_written = self._model_time()
 
     def _count_answers(self, engine: Engine) -> None:
         """Of a classifier, whose output is that of a whole batch."""

@@ -35,6 +35,8 @@ def draw_curves(folder: RunFolder) -> Path:
     record = folder.read_record()
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {"loss": {}, "validation": {}}
     for epoch, kind, name, value in read_history(folder.history):
+        if kind == "model":
+            continue
         curves[kind].setdefault(metric_title(name) if kind == "validation" else name, []).append((epoch, value))
     best = best_validation(folder)
     data = "phantoms" if record["data"] is None else record["data"]
@@ -43,13 +45,13 @@ def draw_curves(folder: RunFolder) -> Path:
 
 
 def best_validation(folder: RunFolder) -> tuple[int, str, float] | None:
-    """Epoch, name and value of the first, best validation by the key metric; None where nothing was validated."""
-    rows = [row for row in read_history(folder.history) if row[1] == "validation" and "," not in row[2]]
-    key = [row for row in rows if row[2] == rows[0][2]]
-    if not key:
+    """Epoch after which the best model was saved, name and value of its metric; None where there is none."""
+    rows = read_history(folder.history)
+    saved = [row for row in rows if row[1] == "model"]
+    if not saved:
         return None
-    epoch, _, name, value = max(key, key=lambda row: (row[3], -row[0]))
-    return epoch, name, value
+    epoch, _, _, value = saved[-1]
+    return epoch, next(row[2] for row in rows if row[1] == "validation"), value
 
 
 def write_summary(folder: RunFolder, results: CaseResults) -> str:

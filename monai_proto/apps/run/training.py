@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -32,10 +33,17 @@ from monai_proto.apps.run.screen import everything_logged
 from monai_proto.apps.run.summary import draw_curves, resume_command, write_summary
 from monai_proto.apps.run.workflow import label_names, make_workflow, root_cause
 
-__all__ = ["TrainSettings", "train"]
+__all__ = ["RunStopped", "TrainSettings", "train"]
 
 _MULTI_GPU = "multi_gpu_train.json"
 _KEPT_CONFIGS = ("evaluate.json", "inference.json", "metadata.json")
+
+
+class RunStopped(BaseException):
+    """
+    Somebody stopped the run. No ``KeyboardInterrupt``, which MONAI's evaluation of expressions would make Python
+    remember, and end the process by a signal whatever comes after.
+    """
 
 
 @dataclass
@@ -76,7 +84,7 @@ def train(settings: TrainSettings) -> RunFolder:
     Raises:
         ValueError: when the output folder holds a run, an override or the data do not fit.
         RuntimeError: when the training fails otherwise.
-        KeyboardInterrupt: when it was stopped; it was said what is saved.
+        RunStopped: when Ctrl-C or SIGTERM stopped it; it was said what is saved.
     """
     if settings.processes < 1:
         raise ValueError(f"--processes must be at least 1, got {settings.processes}.")
@@ -87,7 +95,7 @@ def train(settings: TrainSettings) -> RunFolder:
     earlier = folder.open_for_training(settings.resume, settings.overwrite)
     if earlier is not None:
         settings = _continued(settings, earlier)
-    with everything_logged(folder.log) as console, _terminated_like_interrupted():
+    with everything_logged(folder.log) as console, _stopped_by_signals():
         try:
             if settings.processes == 1:
                 train_in_process(settings, console)
@@ -103,7 +111,7 @@ def train(settings: TrainSettings) -> RunFolder:
                 print_results(console, results, folder.read_record()["data"] is None)
             finally:
                 results.close()
-        except KeyboardInterrupt:
+        except RunStopped:
             console.print(_what_is_saved(folder, "Stopped."))
             raise
         except Exception as error:
@@ -135,7 +143,7 @@ def train_in_process(settings: TrainSettings, console: Console) -> None:
     with wait(console, "Reading the images"):
         trainer = workflow.parser.get_parsed_content("train::trainer")
         evaluator = workflow.parser.get_parsed_content("validate::evaluator")
-    history = RunHistory(folder.history, lambda count: label_names(workflow, count), is_first)
+    history = RunHistory(folder.history, folder.model, lambda count: label_names(workflow, count), is_first)
     history.attach(trainer, evaluator)
     progress = TrainingProgress(console, history)
     if is_first:
@@ -158,7 +166,7 @@ def run_rank(settings_file: str) -> None:
     content = json.loads(Path(settings_file).read_text(encoding="utf-8"))
     settings = TrainSettings(**{**content, "bundle": Path(content["bundle"]), "output": Path(content["output"])})
     folder = RunFolder(settings.output)
-    with everything_logged(folder.log) as console:
+    with everything_logged(folder.log) as console, _stopped_by_signals():
         try:
             train_in_process(settings, console if int(os.environ["RANK"]) == 0 else Console(quiet=True))
         except Exception as error:
@@ -176,8 +184,13 @@ def _train_in_processes(settings: TrainSettings, folder: RunFolder, console: Con
     command += ["--nproc_per_node", str(settings.processes), "-m", "monai_proto.apps.run.training", str(settings_file)]
     environment = {"OMP_NUM_THREADS": str(settings.threads or 1), **os.environ}
     try:
-        finished = subprocess.run(command, env=environment, stdout=console.file, check=False)
-        if finished.returncode:
+        with subprocess.Popen(command, env=environment, stdout=console.file) as launcher:
+            try:
+                status = launcher.wait()
+            except RunStopped:
+                launcher.terminate()  # torchrun ends its processes
+                raise
+        if status:
             told = _error_file(folder)
             reason = told.read_text(encoding="utf-8") if told.is_file() else f"see {folder.log}"
             raise RuntimeError(f"One of {settings.processes} processes failed: {reason}")
@@ -301,16 +314,21 @@ def _error_file(folder: RunFolder) -> Path:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does: with what is saved."""
+def _stopped_by_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise :class:`RunStopped`, in the main thread, which alone receives signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise RunStopped(signal.Signals(number).name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ def names(count: int) -> list[str]:
     return ["anterior", "posterior"][:count]
 
 
-def make_engines(dice: list[list[list[float]]], history: RunHistory) -> Engine:
+def make_engines(dice: list, history: RunHistory, saves: Callable[[int], object] = lambda epoch: None) -> Engine:
     """A trainer whose loss is the number of the step, and an evaluator that finds ``dice[epoch - 1]``."""
     trainer = Engine(lambda engine, batch: [{"loss": batch, "loss_contrastive": 2 * batch, "image": None}])
     evaluator = Engine(lambda *_: [])
@@ -25,6 +26,7 @@ def make_engines(dice: list[list[list[float]]], history: RunHistory) -> Engine:
         table = torch.tensor(dice[trainer.state.epoch - 1])
         engine.state.metric_details = {"val_mean_dice": table}
         engine.state.metrics = {"val_mean_dice": torch.nanmean(table).item()}
+        saves(trainer.state.epoch)
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def _validate(engine: Engine) -> None:
@@ -36,7 +38,7 @@ def make_engines(dice: list[list[list[float]]], history: RunHistory) -> Engine:
 
 
 def test_every_epoch_has_its_mean_losses_and_the_dice_of_every_class(tmp_path):
-    history = RunHistory(tmp_path / "history.csv", names)
+    history = RunHistory(tmp_path / "history.csv", tmp_path / "model.pt", names)
     trainer = make_engines([[[0.2, 0.4], [0.4, float("nan")]], [[0.6, 0.8], [0.8, 0.8]]], history)
     trainer.run([1.0, 3.0], max_epochs=2)
     rows = {(epoch, name): value for epoch, _, name, value in read_history(tmp_path / "history.csv")}
@@ -48,10 +50,20 @@ def test_every_epoch_has_its_mean_losses_and_the_dice_of_every_class(tmp_path):
     assert len(rows) == 10
 
 
+def test_it_is_told_after_which_epochs_a_better_model_was_saved(tmp_path):
+    model = tmp_path / "model.pt"
+    history = RunHistory(tmp_path / "history.csv", model, names)
+    dice = [[[0.5, 0.5]], [[0.7, 0.7]], [[0.6, 0.6]]]
+    trainer = make_engines(dice, history, saves=lambda epoch: epoch < 3 and model.write_bytes(bytes(epoch)))
+    trainer.run([1.0], max_epochs=3)
+    saved = [(epoch, value) for epoch, kind, _, value in read_history(tmp_path / "history.csv") if kind == "model"]
+    assert saved == [(1, 0.5), (2, 0.7)]
+
+
 def test_a_resumed_run_forgets_what_came_behind_its_checkpoint(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,kind,name,value\n1,loss,loss,5\n2,loss,loss,4\n")
-    trainer = make_engines([[[0.5, 0.5]]] * 2, RunHistory(path, names))
+    trainer = make_engines([[[0.5, 0.5]]] * 2, RunHistory(path, tmp_path / "model.pt", names))
     trainer.load_state_dict({"epoch_length": 1, "max_epochs": 2, "iteration": 1})
     trainer.run([1.0], max_epochs=2, epoch_length=1)
     assert [row[:2] + row[3:] for row in read_history(path) if row[2] == "loss"] == [(1, "loss", 5.0), (2, "loss", 1.0)]
@@ -60,7 +72,7 @@ def test_a_resumed_run_forgets_what_came_behind_its_checkpoint(tmp_path):
 def test_recall_of_every_class_equals_counting(tmp_path):
     rng = np.random.default_rng(0)
     logits, labels = torch.tensor(rng.normal(size=(40, 2))), torch.tensor(rng.integers(0, 2, 40))
-    history = RunHistory(tmp_path / "history.csv", names)
+    history = RunHistory(tmp_path / "history.csv", tmp_path / "model.pt", names)
     trainer = Engine(lambda *_: {"loss": 1.0})
     evaluator = Engine(lambda _, part: {"pred": logits[part], "label": labels[part]})
     history.attach(trainer, evaluator)
