@@ -20,6 +20,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures. Default: in the run.", show_default=False)
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say which call of MONAI's does the same.")] = False,
 ) -> None:
     """
     Evaluate the best model of a run: a table of the classes, one of every case, and pictures.
@@ -29,4 +30,4 @@ def evaluate(
     with exit_status():
         from monai_proto.apps.run.evaluation import evaluate as evaluate_model
 
-        evaluate_model(run, data, output)
+        evaluate_model(run, data, output, verbose)

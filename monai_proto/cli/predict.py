@@ -19,10 +19,16 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Value of the configuration to change; may come repeatedly."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Empty --output first, if a prediction wrote it.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say which call of MONAI's does the same.")]
 
 
 def predict(
-    model: Model, source: Source, output: Output, settings: Settings = None, overwrite: Overwrite = False
+    model: Model,
+    source: Source,
+    output: Output,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
 ) -> None:
     """
     Segment or classify images: masks as NIfTI on each image's own grid, or PNG; answers with figures.
@@ -39,11 +45,16 @@ def predict(
         overrides = parse_overrides(settings or [])
         from monai_proto.apps.run import prediction
 
-        prediction.predict(model, source, output, overrides, overwrite)
+        prediction.predict(model, source, output, overrides, overwrite, verbose)
 
 
 def explain(
-    model: Model, source: Source, output: Output, settings: Settings = None, overwrite: Overwrite = False
+    model: Model,
+    source: Source,
+    output: Output,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
 ) -> None:
     """
     Draw why a prototype bundle answers as it does: which patch looks like which training patch.
@@ -56,4 +67,4 @@ def explain(
         overrides = parse_overrides(settings or [])
         from monai_proto.apps.run import prediction
 
-        prediction.explain(model, source, output, overrides, overwrite)
+        prediction.explain(model, source, output, overrides, overwrite, verbose)

@@ -28,6 +28,7 @@ def train(
     threads: Annotated[
         int | None, typer.Option(help="Threads of each process on CPUs.", min=1, show_default=False)
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say which call of MONAI's does the same.")] = False,
 ) -> None:
     """
     Train a bundle, evaluate its best model, and explain the run in one folder; read its summary.md first.
@@ -46,7 +47,9 @@ def train(
         stopped = False
         try:
             training.train(
-                training.TrainSettings(folder, output, data, overrides, resume, overwrite, processes, threads)
+                training.TrainSettings(
+                    folder, output, data, overrides, resume, overwrite, processes, threads, verbose=verbose
+                )
             )
         except training.RunStopped:
             stopped = True

@@ -17,7 +17,7 @@ from monai_proto.apps.run.folder import RunFolder
 from monai_proto.apps.run.progress import EvaluationProgress, metric_title, wait
 from monai_proto.apps.run.record import data_counts
 from monai_proto.apps.run.screen import everything_logged
-from monai_proto.apps.run.workflow import label_names, make_workflow, root_cause
+from monai_proto.apps.run.workflow import documented_command, label_names, make_workflow, root_cause
 
 __all__ = ["evaluate", "evaluate_run", "print_results"]
 
@@ -25,7 +25,7 @@ PHANTOM_WARNING = "Phantoms only: these figures and weights say nothing about pa
 _FILES = ("train.json", "evaluate.json")
 
 
-def evaluate(run: Path, data: str | None = None, output: Path | None = None) -> Path:
+def evaluate(run: Path, data: str | None = None, output: Path | None = None, verbose: bool = False) -> Path:
     """
     Evaluate a run's best model, say the result, and write ``metrics.csv``, ``overlays.png`` and what the bundle's own
     evaluation writes.
@@ -34,6 +34,7 @@ def evaluate(run: Path, data: str | None = None, output: Path | None = None) -> 
         run: folder of the run.
         data: folder of other data; None for that of the run.
         output: folder for what is written, replaced when an evaluation wrote it; None for one in the run's folder.
+        verbose: say which call of MONAI's does the same.
 
     Returns:
         the folder written.
@@ -54,7 +55,7 @@ def evaluate(run: Path, data: str | None = None, output: Path | None = None) -> 
     log = folder.path / "evaluate.log"
     with everything_logged(log) as console:
         try:
-            results = evaluate_run(folder, console, data, output)
+            results = evaluate_run(folder, console, data, output, verbose=verbose)
             try:
                 with wait(console, "Drawing"):
                     table, picture = results.write_table(output / "metrics.csv"), results.draw(output / "overlays.png")
@@ -75,6 +76,7 @@ def evaluate_run(
     data: str | None = None,
     output: Path | None = None,
     at_end_of_training: bool = False,
+    verbose: bool = False,
 ) -> CaseResults:
     """
     Run the bundle's own evaluation as it lies in the folder of the run.
@@ -85,6 +87,7 @@ def evaluate_run(
         data: folder of other data; None for that of the run.
         output: for what the bundle writes; None for ``evaluation`` in the folder.
         at_end_of_training: whether it was said already which data there are.
+        verbose: say which call of MONAI's does the same.
 
     Returns:
         what to make tables and pictures of; to be closed.
@@ -101,11 +104,14 @@ def evaluate_run(
         workflow.initialize()
         datalist = workflow.parser.get_parsed_content("datalist")
         if config.get("part") == "test" and not datalist.get("test"):
-            workflow = make_workflow(folder.configs, _FILES, {**overrides, "part": "validation"})
+            overrides["part"] = "validation"
+            workflow = make_workflow(folder.configs, _FILES, overrides)
             workflow.initialize()
         if not at_end_of_training:
             counts = ", ".join(f"{count} {name}" for name, count in data_counts(datalist).items())
             console.print(f"Data: {workflow.parser.get_parsed_content('dataset_dir')}: {counts}")
+        if verbose:
+            console.print(documented_command(folder.configs, _FILES, overrides))
         evaluator = workflow.parser.get_parsed_content("validate::evaluator")
     results = CaseResults(lambda count: label_names(workflow, count))
     results.attach(evaluator)

@@ -18,7 +18,7 @@ from monai_proto.apps.run.inputs import find_volume_images
 from monai_proto.apps.run.overrides import check_overrides, known_overrides
 from monai_proto.apps.run.progress import EvaluationProgress, wait
 from monai_proto.apps.run.screen import everything_logged
-from monai_proto.apps.run.workflow import make_workflow, root_cause
+from monai_proto.apps.run.workflow import documented_command, make_workflow, root_cause
 
 __all__ = ["explain", "predict"]
 
@@ -51,6 +51,7 @@ def predict(
     output: Path,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    verbose: bool = False,
 ) -> list[Path]:
     """
     Masks of images, or a classifier's answers with their figures, into a folder.
@@ -61,6 +62,7 @@ def predict(
         output: folder, new or empty.
         overrides: values of ``inference.json`` to change, such as ``box`` of a promptable bundle.
         overwrite: empty the folder first, where an earlier prediction wrote it.
+        verbose: say which call of MONAI's does the same.
 
     Returns:
         the files written.
@@ -79,7 +81,7 @@ def predict(
     _make_empty(output, overwrite)
     with everything_logged(output / _LOG_NAME) as console:
         try:
-            workflow = _run(model, config, os.path.abspath(source), output, overrides, console)
+            workflow = _run(model, config, os.path.abspath(source), output, overrides, console, verbose)
         except Exception as error:
             cause = root_cause(error)
             kind = ValueError if isinstance(cause, ValueError) else RuntimeError
@@ -97,6 +99,7 @@ def explain(
     output: Path,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    verbose: bool = False,
 ) -> list[Path]:
     """
     The "this looks like that" figure of every image: :func:`predict` of a bundle with prototypes.
@@ -108,7 +111,7 @@ def explain(
     config = ConfigParser.load_config_file(model.configs / _INFERENCE[0])
     if "source_dir" not in config or "draw" not in config:
         raise ValueError(f"{model.name} has no prototypes to explain an answer by; predict writes its masks.")
-    return predict(run_or_bundle, source, output, {"draw": "all", **(overrides or {})}, overwrite)
+    return predict(run_or_bundle, source, output, {"draw": "all", **(overrides or {})}, overwrite, verbose)
 
 
 def find_model(run_or_bundle: str) -> Model:
@@ -136,19 +139,25 @@ def find_model(run_or_bundle: str) -> Model:
         raise ValueError(f"Bundle {bundle} has no models/model.pt.")
     if not (bundle / "configs" / _INFERENCE[0]).is_file():
         raise ValueError(f"Bundle {bundle} has no configs/{_INFERENCE[0]}.")
-    shipped = find_shipped(bundle)
-    return Model(bundle.name, bundle / "configs", {"bundle_root": str(bundle), "ckpt_path": str(weights)}, shipped)
+    phantoms = _seen_phantoms_only(bundle)
+    return Model(bundle.name, bundle / "configs", {"bundle_root": str(bundle), "ckpt_path": str(weights)}, phantoms)
 
 
-def find_shipped(bundle: Path) -> bool:
-    """Whether the weights of a bundle are said to come from phantoms."""
+def _seen_phantoms_only(bundle: Path) -> bool:
+    """Whether a bundle says that the weights that it ships were trained on phantoms."""
     metadata = ConfigParser.load_config_file(bundle / "configs" / "metadata.json")
     told = f"{metadata.get('description', '')} {metadata.get('data_source', '')}"
     return "phantom" in told.lower()
 
 
 def _run(
-    model: Model, config: Mapping[str, Any], source: str, output: Path, overrides: dict[str, Any], console: Console
+    model: Model,
+    config: Mapping[str, Any],
+    source: str,
+    output: Path,
+    overrides: dict[str, Any],
+    console: Console,
+    verbose: bool,
 ) -> ConfigWorkflow:
     changed = {**model.overrides, "dataset_dir": source, "output_dir": str(output), **overrides}
     if "list_images" in str(config.get("datalist")):
@@ -157,6 +166,8 @@ def _run(
         workflow = make_workflow(model.configs, _INFERENCE, changed, workflow_type="inference")
         workflow.initialize()
         console.print(f"Data: {source}: {len(_images(workflow))} images")
+        if verbose:
+            console.print(documented_command(model.configs, _INFERENCE, changed))
         evaluator = workflow.parser.get_parsed_content("evaluator")
     progress = EvaluationProgress(console, f"prediction with {model.name}")
     progress.attach(evaluator)

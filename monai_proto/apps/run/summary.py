@@ -120,7 +120,7 @@ def write_summary(folder: RunFolder, results: CaseResults) -> str:
         "```",
         "which does what this does:",
         "```bash",
-        shlex.join(evaluate),
+        evaluate,
         "```",
         "",
     ]

@@ -31,7 +31,7 @@ from monai_proto.apps.run.progress import TrainingProgress, wait
 from monai_proto.apps.run.record import data_counts, describe_run
 from monai_proto.apps.run.screen import everything_logged
 from monai_proto.apps.run.summary import draw_curves, resume_command, write_summary
-from monai_proto.apps.run.workflow import label_names, make_workflow, root_cause
+from monai_proto.apps.run.workflow import documented_command, label_names, make_workflow, root_cause
 
 __all__ = ["RunStopped", "TrainSettings", "train"]
 
@@ -61,6 +61,7 @@ class TrainSettings:
         processes: that train together.
         threads: of each process on CPUs; None for PyTorch's choice.
         command: as it was typed, for the record.
+        verbose: say which call of MONAI's does the same.
     """
 
     bundle: Path
@@ -72,6 +73,7 @@ class TrainSettings:
     processes: int = 1
     threads: int | None = None
     command: list[str] = field(default_factory=lambda: list(sys.argv))
+    verbose: bool = False
 
 
 def train(settings: TrainSettings) -> RunFolder:
@@ -138,12 +140,21 @@ def train_in_process(settings: TrainSettings, console: Console) -> None:
         workflow.initialize()
         datalist = workflow.parser.get_parsed_content("datalist")
         console.print(_data_line(settings, workflow, datalist))
+        if settings.verbose:
+            files = [file.name for file in _train_files(settings, settings.bundle)]
+            console.print(documented_command(settings.bundle / "configs", files, _overrides(settings, folder)))
         if is_first:
             _record_start(settings, folder, workflow, datalist)
     with wait(console, "Reading the images"):
         trainer = workflow.parser.get_parsed_content("train::trainer")
         evaluator = workflow.parser.get_parsed_content("validate::evaluator")
-    history = RunHistory(folder.history, folder.model, lambda count: label_names(workflow, count), is_first)
+    classes: list[str] = []
+
+    def names(count: int) -> list[str]:
+        classes[:] = label_names(workflow, count)
+        return classes
+
+    history = RunHistory(folder.history, folder.model, names, is_first)
     history.attach(trainer, evaluator)
     progress = TrainingProgress(console, history)
     if is_first:
@@ -154,7 +165,7 @@ def train_in_process(settings: TrainSettings, console: Console) -> None:
     workflow.finalize()
     if is_first:
         record = folder.read_record()
-        record["classes"] = label_names(workflow, _class_count(history))
+        record["classes"] = classes or names(1)
         record["epochs"] = trainer.state.epoch
         record["seconds"] = round(record.get("seconds", 0) + time.monotonic() - started, 1)
         record["finished"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -199,9 +210,9 @@ def _train_in_processes(settings: TrainSettings, folder: RunFolder, console: Con
         _error_file(folder).unlink(missing_ok=True)
 
 
-def _workflow(settings: TrainSettings, folder: RunFolder) -> ConfigWorkflow:
+def _overrides(settings: TrainSettings, folder: RunFolder) -> dict[str, Any]:
     data = {} if settings.data is None else {"dataset_dir": os.path.abspath(settings.data)}
-    overrides = {
+    return {
         "bundle_root": str(settings.bundle),
         "ckpt_dir": str(folder.path),
         "output_dir": str(folder.bundle_output),
@@ -209,8 +220,11 @@ def _workflow(settings: TrainSettings, folder: RunFolder) -> ConfigWorkflow:
         **data,
         **settings.overrides,
     }
+
+
+def _workflow(settings: TrainSettings, folder: RunFolder) -> ConfigWorkflow:
     files = [file.name for file in _train_files(settings, settings.bundle)]
-    return make_workflow(settings.bundle / "configs", files, overrides)
+    return make_workflow(settings.bundle / "configs", files, _overrides(settings, folder))
 
 
 def _train_files(settings: TrainSettings, bundle: Path) -> list[Path]:
@@ -270,10 +284,6 @@ def _data_line(settings: TrainSettings, workflow: ConfigWorkflow, datalist: Any)
     if settings.data is None:
         return f"Data: PHANTOMS (no --data): {counts}; in {dataset_dir}"
     return f"Data: {settings.data}: {counts}"
-
-
-def _class_count(history: RunHistory) -> int:
-    return sum("," in name for name in history.validation) or 1
 
 
 def _fail(error: Exception, folder: RunFolder) -> NoReturn:

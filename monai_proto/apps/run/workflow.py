@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,12 +38,13 @@ def make_workflow(
     )
 
 
-def documented_command(configs: Path, files: Iterable[str], overrides: Mapping[str, Any]) -> list[str]:
-    """The same as a command of MONAI's."""
+def documented_command(configs: Path, files: Iterable[str], overrides: Mapping[str, Any]) -> str:
+    """The same as a command of MONAI's, for a shell."""
     names = [os.fspath(configs / name) for name in files]
     command = ["python", "-m", "monai.bundle", "run", "--config_file", names[0] if len(names) == 1 else str(names)]
     command += ["--meta_file", os.fspath(configs / "metadata.json")]
-    return command + [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
+    command += [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
+    return shlex.join(command)
 
 
 def label_names(workflow: ConfigWorkflow, count: int) -> list[str]:

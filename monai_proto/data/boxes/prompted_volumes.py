@@ -44,9 +44,9 @@ def list_prompted_volumes(
         slices: of a data list of volumes with label maps, see :class:`SliceOptions`.
 
     Returns:
-        items with ``image``, ``image_id``, ``object_name`` (a path beside the image that no other item has, for the name
-        of its result), ``axis`` and ``prompts``, a list of ``{"slice": int}`` with
-        ``prompt_boxes``, ``prompt_points`` and ``prompt_labels`` as far as they are given.
+        items with ``image``, ``image_id``, ``object_name`` (a path beside the image that no other item has, to name its
+        result by), ``axis`` and ``prompts``, a list of ``{"slice": int}`` with ``prompt_boxes``, ``prompt_points`` and
+        ``prompt_labels`` as far as they are given.
 
     Raises:
         ValueError: when there is no volume, no prompt, or a prompt has another form.
