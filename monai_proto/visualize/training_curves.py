@@ -30,7 +30,9 @@ def draw_training_curves(
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
+    last = max((points[-1][0] for points in [*losses.values(), *validation.values()]), default=1)
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2), layout="constrained")
     for name, points in losses.items():
         width = 2.4 if name == "loss" else 1.2
@@ -44,7 +46,8 @@ def draw_training_curves(
         right.axvline(best_epoch, color="grey", linestyle="dotted", label=f"model.pt: epoch {best_epoch}")
     for place, curves in ((left, losses), (right, validation)):
         place.grid(alpha=0.3)
-        place.xaxis.get_major_locator().set_params(integer=True)
+        place.set_xlim(0.5, last + 0.5)
+        place.xaxis.set_major_locator(MaxNLocator(integer=True))
         if curves:
             place.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
         else:
