@@ -74,4 +74,7 @@ def _copy_of_stdout() -> TextIO:
 
 def _console(screen: TextIO) -> Console:
     is_terminal = screen.isatty()
-    return Console(file=screen, highlight=False, soft_wrap=not is_terminal, width=None if is_terminal else 160)
+    # without markup: the names of a user's files may hold brackets
+    return Console(
+        file=screen, highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if is_terminal else 160
+    )
