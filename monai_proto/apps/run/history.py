@@ -116,7 +116,7 @@ class RunHistory:
         """Of every class that has an image."""
         if self._answers is None:
             return {}
-        hits, images = idist.all_reduce(self._answers).tolist()
+        hits, images = torch.as_tensor(idist.all_reduce(self._answers)).tolist()
         names = self.class_names(len(images))
         return {f"val_recall, {c}": h / n for c, h, n in zip(names, hits, images, strict=True) if n}
 

@@ -67,9 +67,9 @@ class TrainingProgress:
     def _start(self, engine: Engine) -> None:
         self._started = time.monotonic()
         self._first_epoch = engine.state.epoch
-        steps = engine.state.epoch_length
+        steps, epochs = _length(engine)
         done = engine.state.epoch * steps
-        self._epochs = self._progress.add_task("training", total=engine.state.max_epochs * steps, completed=done)
+        self._epochs = self._progress.add_task("training", total=epochs * steps, completed=done)
 
     def _start_epoch(self, engine: Engine) -> None:
         self._epoch_started = time.monotonic()
@@ -81,7 +81,7 @@ class TrainingProgress:
         loss = self.history.mean_loss()
         told = "" if loss is None else f", loss {loss:.4g}"
         self._progress.update(self._epochs, completed=state.iteration, description=f"epoch {_of(engine)}{told}")
-        if state.iteration % state.epoch_length == 0:
+        if state.iteration % _length(engine)[0] == 0:
             # prototypes are pushed, checkpoints and pictures written: how long that takes nobody knows
             self._between = self._progress.add_task(f"end of epoch {state.epoch}", total=None)
 
@@ -89,7 +89,7 @@ class TrainingProgress:
         self._end_between()
         epoch, now = engine.state.epoch, time.monotonic()
         if not self.console.is_terminal:
-            left = (now - self._started) / (epoch - self._first_epoch) * (engine.state.max_epochs - epoch)
+            left = (now - self._started) / (epoch - self._first_epoch) * (_length(engine)[1] - epoch)
             losses = ", ".join(f"{name} {value:.4g}" for name, value in self.history.losses.items())
             took = f"{_duration(now - self._epoch_started)}, {_duration(left)} left"
             self.console.print(f"epoch {_of(engine)}: {losses} ({took})")
@@ -175,6 +175,14 @@ def metric_title(name: str) -> str:
 def _make_progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), TextColumn("left"), console=console)
+
+
+def _length(engine: Engine) -> tuple[int, int]:
+    """Steps of an epoch, and epochs, of an engine that runs."""
+    steps, epochs = engine.state.epoch_length, engine.state.max_epochs
+    assert steps is not None
+    assert epochs is not None
+    return steps, epochs
 
 
 def _of(engine: Engine) -> str:
