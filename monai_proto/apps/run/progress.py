@@ -12,6 +12,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -156,11 +158,12 @@ class EvaluationProgress:
 
 @contextmanager
 def wait(console: Console, what: str) -> Iterator[None]:
-    """Says what happens while nothing can be counted."""
-    if console.is_terminal:
-        with console.status(f"{what} ..."):
-            yield
-    else:
+    """Says what happens while nothing can be counted; on a terminal only."""
+    if not console.is_terminal:
+        yield
+        return
+    with _progress_of(console, SpinnerColumn(), TextColumn("{task.description} ..."), TimeElapsedColumn()) as progress:
+        progress.add_task(what, total=None)
         yield
 
 
@@ -174,7 +177,12 @@ def metric_title(name: str) -> str:
 
 def _make_progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TimeRemainingColumn(), TextColumn("left"), console=console)
+    return _progress_of(console, *columns, TimeRemainingColumn(), TextColumn("left"))
+
+
+def _progress_of(console: Console, *columns: ProgressColumn) -> Progress:
+    """What libraries print stays where it goes: rich would take it to the screen."""
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
 
 
 def _length(engine: Engine) -> tuple[int, int]:

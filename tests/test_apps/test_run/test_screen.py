@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import warnings
 
 import pytest
+from ignite.engine import Engine
 
+from monai_proto.apps.run import screen
+from monai_proto.apps.run.progress import EvaluationProgress, wait
 from monai_proto.apps.run.screen import everything_logged
 
 
@@ -37,3 +41,32 @@ def test_an_error_leaves_its_traceback_in_the_log_and_the_streams_as_they_were(t
     print("after")
     assert capfd.readouterr().out == "after\n"
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+
+
+def test_bars_on_a_terminal_do_not_bring_back_what_libraries_print(tmp_path, monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(terminal, "close", lambda: None)
+    monkeypatch.setattr(screen, "_copy_of_stdout", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    engine = Engine(lambda *_: print("a library's noise"))
+    with everything_logged(tmp_path / "log") as console:
+        with wait(console, "Reading"):
+            print("more noise")
+        progress = EvaluationProgress(console, "evaluation")
+        progress.attach(engine)
+        with progress.shown():
+            engine.run([0, 1])
+    assert "evaluation" in terminal.getvalue()
+    assert "2/2" in terminal.getvalue()
+    assert "noise" not in terminal.getvalue()
+    assert (tmp_path / "log").read_text().count("noise") == 3
+
+
+def test_piped_output_has_no_bars_and_no_codes(tmp_path, capfd):
+    with everything_logged(tmp_path / "log") as console:
+        with wait(console, "Reading"):
+            console.print("[data] of :smile:")
+        with EvaluationProgress(console, "evaluation").shown():
+            pass
+    assert capfd.readouterr().out == "[data] of :smile:\nEvaluation ...\n"
