@@ -137,13 +137,13 @@ class CaseResults:
         return draw_case_overlays(rows, names, path)
 
     def _collect(self, engine: Engine) -> None:
-        output = engine.state.output
+        output: Any = engine.state.output
         if isinstance(output, Mapping):
             self._collect_answers(output)
             return
         for item in output:
             self._names.append(_case_of(item))
-            arrays = {}
+            arrays: dict[str, Any] = {}
             for number, plane in enumerate(_planes(item)):
                 arrays |= {f"{number}_{key}": value for key, value in plane._asdict().items() if value is not None}
             np.savez_compressed(self._plane_file(len(self._names) - 1), **arrays)
@@ -166,7 +166,8 @@ class CaseResults:
             )
 
     def _end(self, engine: Engine) -> None:
-        self.metric = str(engine.state.key_metric_name)
+        state: Any = engine.state
+        self.metric = str(state.key_metric_name)
         self.metrics = class_values(engine, self.class_names)
         for name, details in getattr(engine.state, "metric_details", {}).items():
             table = torch.as_tensor(details).double().cpu().numpy()
@@ -223,16 +224,13 @@ class CaseResults:
     def _load_planes(self, index: int) -> list[Plane]:
         with np.load(self._plane_file(index)) as arrays:
             numbers = sorted({name.split("_")[0] for name in arrays.files})
-            planes = []
+            planes: list[Plane] = []
             for number in numbers:
                 axis = f"{number}_axis"
-                planes.append(
-                    Plane(
-                        *(arrays[f"{number}_{key}"] for key in ("image", "truth", "prediction")),
-                        spacing=tuple(arrays[f"{number}_spacing"].tolist()),
-                        axis=int(arrays[axis]) if axis in arrays.files else None,
-                    )
-                )
+                image, truth, prediction = (arrays[f"{number}_{key}"] for key in ("image", "truth", "prediction"))
+                along, across = arrays[f"{number}_spacing"].tolist()
+                at = int(arrays[axis]) if axis in arrays.files else None
+                planes.append(Plane(image, truth, prediction, (along, across), at))
         return planes
 
 
@@ -251,15 +249,15 @@ def _planes(item: Mapping[str, Any]) -> list[Plane]:
         others = tuple(other for other in range(3) if other != axis)
         there = (truth > 0 if truth.any() else prediction > 0).sum(axis=others)
         index = int(there.argmax()) if there.any() else truth.shape[axis] // 2
-        cut = [np.take(array, index, axis=axis) for array in (voxels[0], truth, prediction)]
-        planes.append(Plane(*cut, spacing=(spacing[others[0]], spacing[others[1]]), axis=axis))
+        cut, true_cut, found_cut = (np.take(array, index, axis=axis) for array in (voxels[0], truth, prediction))
+        planes.append(Plane(cut, true_cut, found_cut, (spacing[others[0]], spacing[others[1]]), axis))
     return planes
 
 
 def _slice_plane(item: Mapping[str, Any], picture: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> Plane:
     """Turned so that its axes point to the patient's right, front or head, whichever way the volume is stored."""
     file, axis = str(item["image"].meta["filename_or_obj"]).split(" axis ")[0], int(item["axis"])
-    volume = nib.load(file)
+    volume: Any = nib.load(file)
     world, direction = nib.io_orientation(volume.affine).T
     inside = [other for other in range(3) if other != axis]
     spacing = [float(volume.header.get_zooms()[other]) for other in inside]
@@ -269,7 +267,7 @@ def _slice_plane(item: Mapping[str, Any], picture: np.ndarray, truth: np.ndarray
             arrays = [np.flip(array, place) for array in arrays]
     if world[inside[0]] > world[inside[1]]:
         arrays, spacing = [array.T for array in arrays], spacing[::-1]
-    return Plane(*arrays, spacing=(spacing[0], spacing[1]), axis=int(world[axis]))
+    return Plane(arrays[0], arrays[1], arrays[2], (spacing[0], spacing[1]), int(world[axis]))
 
 
 def _label_map(value: Any) -> np.ndarray:

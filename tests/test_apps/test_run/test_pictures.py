@@ -58,8 +58,11 @@ def test_pictures_and_objects_of_one_name_get_a_mask_each(phantoms, patients, tm
     call("predict", SEGMENTER, "--input", patients, "--output", tmp_path / "out", *box)
     masks = sorted(file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.png"))
     assert masks == ["patientA/lesion_mask.png", "patientB/lesion_mask.png"]
-    item = {"patient_id": "A", "image": "patientA/lesion.jpg", "small_box": [60, 40, 100, 80]}
-    test = [{**item, "image_id": name, "big_box": b} for name, b in (("1", [40, 30, 160, 120]), ("2", [5, 5, 30, 30]))]
+    item = {"patient_id": "A", "image": "patientA/lesion.jpg"}
+    test = [
+        {**item, "image_id": "1", "small_box": [60, 40, 100, 80], "big_box": [40, 30, 160, 120]},
+        {**item, "image_id": "2", "small_box": [10, 10, 20, 20], "big_box": [5, 5, 30, 30]},
+    ]
     mask = Image.new("L", Image.open(patients / "patientA" / "lesion.jpg").size)
     mask.paste(255, (60, 40, 100, 80))
     mask.save(patients / "mask.png")
