@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from monai_proto.data.nifti import case_name, is_nifti_name
 from monai_proto.visualize.case_overlays import AnswerPicture, CaseRow, Plane, draw_answers, draw_case_overlays
 
 __all__ = ["CaseResults", "ClassScore"]
+
+_SLICE = re.compile(r"(?P<file>.+) axis (?P<axis>[012]) slice \d+$")  # as LoadVolumeSliced names a slice
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,10 @@ class CaseResults:
         if isinstance(output, Mapping):
             self._collect_answers(output)
             return
-        for item in output:
-            self._names.append(_case_of(item))
+        batch: Any = engine.state.batch  # the evaluator's output has the image, but not what its data list calls it
+        sources = batch if isinstance(batch, list) else [{}] * len(output)
+        for item, source in zip(output, sources, strict=True):
+            self._names.append(_case_of({**source, **item}))
             arrays: dict[str, Any] = {}
             for number, plane in enumerate(_planes(item)):
                 arrays |= {f"{number}_{key}": value for key, value in plane._asdict().items() if value is not None}
@@ -240,9 +245,10 @@ def _planes(item: Mapping[str, Any]) -> list[Plane]:
     truth, prediction = _label_map(item["label"]), _label_map(item["pred"])
     voxels = torch.as_tensor(image).float().cpu().numpy()
     if truth.ndim == 2:
-        if "axis" not in item:
+        place = _SLICE.match(str(getattr(image, "meta", {}).get("filename_or_obj", "")))
+        if place is None:
             return [Plane(voxels.transpose(1, 2, 0).clip(0, 255).astype(np.uint8), truth, prediction)]
-        return [_slice_plane(item, voxels[0], truth, prediction)]
+        return [_slice_plane(place["file"], int(place["axis"]), voxels[0], truth, prediction)]
     spacing = [float(s) for s in image.pixdim] if isinstance(image, MetaTensor) else [1.0, 1.0, 1.0]
     planes = []
     for axis in (2, 1, 0):
@@ -254,9 +260,8 @@ def _planes(item: Mapping[str, Any]) -> list[Plane]:
     return planes
 
 
-def _slice_plane(item: Mapping[str, Any], picture: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> Plane:
+def _slice_plane(file: str, axis: int, picture: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> Plane:
     """Turned so that its axes point to the patient's right, front or head, whichever way the volume is stored."""
-    file, axis = str(item["image"].meta["filename_or_obj"]).split(" axis ")[0], int(item["axis"])
     volume: Any = nib.load(file)
     world, direction = nib.io_orientation(volume.affine).T
     inside = [other for other in range(3) if other != axis]

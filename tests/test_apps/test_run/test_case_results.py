@@ -85,6 +85,17 @@ def test_best_median_and_worst_case_are_drawn(results, tmp_path, monkeypatch):
     assert set(np.unique(coronal.truth)) == {0, 1, 2}
 
 
+def test_cases_are_called_as_their_data_list_calls_them():
+    """MONAI's evaluators keep the name in the batch, not in the output."""
+    results = CaseResults(lambda count: ["object"])
+    engine = Engine(lambda *_: [volume_item("t1.nii.gz"), volume_item("t1.nii.gz")])
+    engine.state.key_metric_name = "val_mean_dice"
+    results.attach(engine)
+    engine.run([[{"image_id": "liver of A"}, {"image_id": "liver of B"}]])
+    assert results._names == ["liver of A", "liver of B"]
+    results.close()
+
+
 def test_the_picture_shows_the_structures_in_their_colours(results, tmp_path):
     path = results.draw(tmp_path / "overlays.png")
     pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
@@ -109,7 +120,6 @@ def test_a_slice_is_shown_upright_whichever_way_its_volume_is_stored(tmp_path):
     stored = nib.Nifti1Image(volume, np.diag([1.0, 2.0, 3.0, 1.0]))
     shown = []
     for axcodes in ("RAS", "LPS", "PIR"):
-        turned = stored.as_reoriented(nib.io_orientation(stored.affine).copy())
         ornt = nib.orientations.ornt_transform(
             nib.io_orientation(stored.affine), nib.orientations.axcodes2ornt(axcodes)
         )
@@ -121,7 +131,7 @@ def test_a_slice_is_shown_upright_whichever_way_its_volume_is_stored(tmp_path):
         image = MetaTensor(torch.from_numpy(picture.copy())[None].repeat(3, 1, 1))
         image.meta["filename_or_obj"] = f"{file} axis {axis} slice 1"
         mask = torch.from_numpy(picture.copy())[None]
-        shown.append(_planes({"image": image, "label": mask, "pred": mask, "axis": axis})[0])
+        shown.append(_planes({"image": image, "label": mask, "pred": mask})[0])
     for plane in shown:
         assert (plane.axis, plane.spacing) == (2, (1.0, 2.0))
         np.testing.assert_array_equal(plane.truth, volume[:, :, 1])
