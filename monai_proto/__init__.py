@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -26,13 +26,15 @@ _SUBPACKAGES = (
     "visualize",
 )
 
-__all__ = ["__version__", *_SUBPACKAGES]
+__all__ = ["__version__", "bundle", *_SUBPACKAGES]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a subpackage when it is first used, so that ``import monai_proto`` itself costs nothing."""
+def __getattr__(name: str) -> Any:
+    """Import a subpackage, or :func:`bundle`, when first used, so that ``import monai_proto`` itself costs nothing."""
     if name in _SUBPACKAGES:
         return import_module(f"{__name__}.{name}")
+    if name == "bundle":
+        return import_module(f"{__name__}.apps.run.trainer").bundle
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

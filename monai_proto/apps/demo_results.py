@@ -12,15 +12,14 @@ __all__ = ["read_case_dice", "read_learning_curve"]
 
 def read_case_dice(path: Path) -> list[list[float]]:
     """
-    Dice of each class for each case from the ``*_raw.csv`` of MONAI's ``MetricsSaver``.
+    Dice of each class for each case from the ``*_raw.csv`` of :class:`ClassMetricsSaver`.
 
     Returns:
         one list per case, classes from 1 on; the file's last column, the mean over classes, is left out.
     """
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
-    class_columns = [i for i, name in enumerate(rows[0]) if name.startswith("class")]
-    return [[float(row[i]) for i in class_columns] for row in rows[1:]]
+    return [[float(value) for value in row[1:-1]] for row in rows[1:]]
 
 
 def read_learning_curve(log_dir: Path, tag: str) -> list[tuple[int, float]]:

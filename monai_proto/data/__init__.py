@@ -14,7 +14,13 @@ from monai_proto.data.classification_datalist import (
     write_classification_datalist,
 )
 from monai_proto.data.color_image import read_color_image
-from monai_proto.data.datalist import list_images, load_semi_supervised_datalist, read_datalist, write_datalist
+from monai_proto.data.datalist import (
+    common_image_folder,
+    list_images,
+    load_semi_supervised_datalist,
+    read_datalist,
+    write_datalist,
+)
 from monai_proto.data.pad_copies_collate import PadCopiesCollate
 from monai_proto.data.picture_files import MaskPictureWriter
 from monai_proto.data.prefix_cache import PrefixCache
@@ -32,6 +38,7 @@ __all__ = [
     "TwoStreamDataLoader",
     "class_counts",
     "class_names",
+    "common_image_folder",
     "list_images",
     "list_photographs",
     "list_prompted_images",

@@ -12,7 +12,7 @@ from monai.data import check_missing_files
 
 from monai_proto.data.atomic_write import write_text_atomically
 from monai_proto.data.json_file import read_json
-from monai_proto.data.nifti import case_name, is_apple_double
+from monai_proto.data.nifti import case_name, is_apple_double, is_nifti_name
 from monai_proto.data.subject_split import (
     draw_whole_subjects,
     read_subjects_csv,
@@ -23,6 +23,7 @@ from monai_proto.data.subject_split import (
 __all__ = [
     "DATALIST_NAME",
     "SemiSupervisedDatalist",
+    "common_image_folder",
     "datalist_file",
     "list_images",
     "load_semi_supervised_datalist",
@@ -236,6 +237,30 @@ def list_images(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
         if files:
             return [{"image": str(file)} for file in files]
     raise ValueError(f"dataset_dir {folder} holds neither {DATALIST_NAME} nor NIfTI images.")
+
+
+def common_image_folder(items: Sequence[Mapping[str, Any]]) -> str:
+    """
+    The deepest folder that holds all images: results that are written below an output folder as the images lie below
+    this one share no name, and lie side by side where the images do.
+
+    Args:
+        items: with the path ``image``; the same image may come several times.
+
+    Returns:
+        absolute path; empty where there is no item.
+
+    Raises:
+        ValueError: when the names of two images differ in nothing but their suffix.
+    """
+    files = sorted({os.path.abspath(item["image"]) for item in items})
+    stems: dict[str, str] = {}
+    for file in files:
+        stem = case_name(file) if is_nifti_name(file) else Path(file).stem
+        other = stems.setdefault(os.path.join(os.path.dirname(file), stem), file)
+        if other != file:
+            raise ValueError(f"{other} and {file} would get results of one name: rename one of them.")
+    return os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""
 
 
 def _labelled_indices(training: list[dict], num_labelled: int | None, labelled_draw: int | None) -> list[int]:

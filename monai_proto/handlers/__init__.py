@@ -7,6 +7,7 @@ from monai_proto.handlers.class_metrics_saver import ClassMetricsSaver
 from monai_proto.handlers.classification_report_writer import ClassificationReportWriter
 from monai_proto.handlers.ema_teacher_handler import EMATeacherHandler
 from monai_proto.handlers.epoch_seed_handler import EpochSeedHandler
+from monai_proto.handlers.epoch_validation_handler import EpochValidationHandler
 from monai_proto.handlers.explanation_figure_writer import ExplanationFigureWriter
 from monai_proto.handlers.loss_components import loss_components
 from monai_proto.handlers.named_checkpoint_loader import NamedCheckpointLoader, load_named_checkpoint
@@ -26,6 +27,7 @@ __all__ = [
     "ClassificationReportWriter",
     "EMATeacherHandler",
     "EpochSeedHandler",
+    "EpochValidationHandler",
     "ExplanationFigureWriter",
     "NamedCheckpointLoader",
     "PredictionWriter",

@@ -15,7 +15,8 @@ __all__ = ["PrototypeStageHandler"]
 class PrototypeStageHandler:
     """
     Sets the classifier's stage at the start of every epoch: first ``"warm_up"``, then ``"joint"``, and ``"last_layer"``
-    for the last epochs. The stage follows from the epoch alone, so that a resumed run is in the right one.
+    for the last epochs. A run that is too short for the joint stage is refused at its start. The stage follows from the
+    epoch alone, so that a resumed run is in the right one.
 
     Under DistributedDataParallel the parameters that take part change from stage to stage: wrap the network with
     ``find_unused_parameters=True``.
@@ -61,7 +62,22 @@ class PrototypeStageHandler:
         Args:
             engine: the trainer.
         """
+        engine.add_event_handler(Events.STARTED, self.require_joint_stage)
         engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def require_joint_stage(self, engine: Engine) -> None:
+        """
+        Raises:
+            ValueError: when the run has no epoch in which backbone and prototypes are trained together.
+        """
+        epochs, others = engine.state.max_epochs, self.warm_up_epochs + self.last_layer_epochs
+        if self.last_layer_epochs and others >= epochs:
+            fitting = f" With max_epochs {epochs}: warm_up_epochs 1 and last_layer_epochs 1 fit." if epochs > 2 else ""
+            raise ValueError(
+                f"max_epochs {epochs} leaves no epoch to train backbone and prototypes together: warm_up_epochs "
+                f"{self.warm_up_epochs} and last_layer_epochs {self.last_layer_epochs} need max_epochs of {others + 1} "
+                f"or more.{fitting}"
+            )
 
     def __call__(self, engine: Engine) -> None:
         max_epochs = engine.state.max_epochs

@@ -25,7 +25,7 @@ class VolumePromptsd(Transform):
     It sets ``prompt_axis`` () int64, the voxel axis that slices are perpendicular to; ``prompt_slices`` (P,) int64;
     ``prompt_boxes`` (P, 4) float32, NaN where a prompt has no box; ``prompt_points`` (P, N, 2) float32 and
     ``prompt_labels`` (P, N) int64, label -1 where a prompt has fewer points. The image's meta data get ``object_name``,
-    the item's ``image_id``.
+    the item's own, else its ``image_id``.
 
     Args:
         image_key: key of the volume (1, X, Y, Z), loaded, with its affine.
@@ -56,8 +56,8 @@ class VolumePromptsd(Transform):
                 count = len(prompt["prompt_labels"])
                 points[row, :count] = torch.tensor(prompt["prompt_points"])
                 labels[row, :count] = torch.tensor(prompt["prompt_labels"])
-        image.meta["object_name"] = data["image_id"]
-        kept = {key: value for key, value in data.items() if key not in ("prompts", "axis")}
+        image.meta["object_name"] = data.get("object_name", data["image_id"])
+        kept = {key: value for key, value in data.items() if key not in ("prompts", "axis", "object_name")}
         return {
             **kept,
             "prompt_axis": torch.tensor(axis),

@@ -10,7 +10,7 @@ from monai_proto.apps.demo_results import read_case_dice, read_learning_curve
 
 def test_case_dice_is_read_by_class(tmp_path):
     path = tmp_path / "raw.csv"
-    path.write_text("filename,class0,class1,mean\na.nii.gz,0.5,0.7,0.6\nb.nii.gz,0.25,0.75,0.5\n")
+    path.write_text("filename,anterior,posterior,mean\na.nii.gz,0.5,0.7,0.6\nb.nii.gz,0.25,0.75,0.5\n")
     assert read_case_dice(path) == [[0.5, 0.7], [0.25, 0.75]]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_proto.data.datalist import load_semi_supervised_datalist, read_datalist, write_datalist
+from monai_proto.data.datalist import common_image_folder, load_semi_supervised_datalist, read_datalist, write_datalist
 
 PROPERTIES = {"name": "Toy", "description": "", "modality": {"0": "MRI"}, "labels": {"0": "background", "1": "organ"}}
 
@@ -277,3 +277,15 @@ def test_real_raw_list_keeps_the_published_order(real_data_root: Path) -> None:
     assert len(datalist["unlabelled"]) == 72
     split = load_semi_supervised_datalist(real_data_root / "left_atrium", 8)
     assert {part: len(items) for part, items in split.items()} == {"labelled": 8, "unlabelled": 56, "validation": 16}
+
+
+def test_results_below_the_common_folder_of_the_images_share_no_name(tmp_path):
+    a, b = tmp_path / "patientA" / "t1.nii.gz", tmp_path / "patientB" / "scan" / "t1.nii.gz"
+    assert common_image_folder([{"image": str(a)}, {"image": str(b)}, {"image": str(a)}]) == str(tmp_path)
+    assert common_image_folder([{"image": str(a)}]) == str(a.parent)
+
+
+@pytest.mark.parametrize(("one", "other"), [("t1.nii", "t1.nii.gz"), ("x/a.jpg", "x/a.png")])
+def test_images_that_differ_in_their_suffix_alone_are_refused(tmp_path, one, other):
+    with pytest.raises(ValueError, match="results of one name"):
+        common_image_folder([{"image": str(tmp_path / one)}, {"image": str(tmp_path / other)}])

@@ -14,6 +14,7 @@ from monai_proto.apps.monailabel.request_options import chosen_option
 __all__ = ["BoxTraining"]
 
 logger = logging.getLogger(__name__)
+_VALIDATION = "monai_proto.handlers.EpochValidationHandler"
 
 
 class BoxTraining(BundleTraining):
@@ -62,7 +63,7 @@ class BoxTraining(BundleTraining):
         return {s: f for s, f in datastore.boxes().items() if datastore.is_volume(s) == self.bundle.volumes}
 
     def _without_validation(self) -> list[dict[str, Any]]:
-        handlers = [h for h in self._defaults["train"]["handlers"] if h["_target_"] != "ValidationHandler"]
+        handlers = [h for h in self._defaults["train"]["handlers"] if h["_target_"] != _VALIDATION]
         last = {
             "_target_": "CheckpointSaver",
             "save_dir": "@ckpt_dir",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 from monai.transforms import SaveImaged
 from monailabel.interfaces.tasks.infer_v2 import InferType
 from monailabel.tasks.infer.basic_infer import BasicInferTask
@@ -115,6 +116,12 @@ class BundleTask(BundleInferTask):
         """The bundle's own, as they are: upstream rewires every ``LoadImaged``, and ours are stricter ones."""
         self._update_device(data)
         return list(self.bundle_config.get_parsed_content("preprocessing", instantiate=True).transforms)
+
+    def _load_bundle_config(self, path: str, config: str) -> ConfigParser:
+        """Without the bundle's data list, which would make phantoms: images come with requests."""
+        loaded = super()._load_bundle_config(path, config)
+        loaded.config["datalist"] = []
+        return loaded
 
     def load_network(self, device: str) -> torch.nn.Module:
         """The network with the weights that are served."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def list_prompted_images(
         prompts: JSON file, image name -> ``{"box": ..., "points": ..., "point_labels": ...}``, instead.
 
     Returns:
-        items with ``image``, ``image_id`` and, where given, ``prompt_boxes``, ``prompt_points``, ``prompt_labels``.
+        items with ``image``, ``image_id``, ``object_name`` (the image, numbered where several items have the same, for
+        the name of the result) and, where given, ``prompt_boxes``, ``prompt_points``, ``prompt_labels``.
 
     Raises:
         ValueError: when there is no image, a prompt has another form, or a named image is not there.
@@ -68,7 +70,16 @@ def list_prompted_images(
     unknown = sorted(set(named) - {Path(item["image"]).name for item in items})
     if unknown:
         raise ValueError(f"prompts {prompts} names {len(unknown)} images that are not in {path}, such as {unknown[0]}.")
-    return [{**item, **given, **named.get(Path(item["image"]).name, {})} for item in items]
+    prompted = [{**item, **given, **named.get(Path(item["image"]).name, {})} for item in items]
+    counts, numbers = Counter(item["image"] for item in items), Counter[str]()
+    for item in prompted:
+        image = Path(item["image"])
+        numbers[item["image"]] += 1
+        several = counts[item["image"]] > 1
+        item["object_name"] = str(
+            image.with_name(f"{image.stem}_object{numbers[item['image']]}{image.suffix}") if several else image
+        )
+    return prompted
 
 
 def read_prompts(file: Path) -> dict[str, Any]:

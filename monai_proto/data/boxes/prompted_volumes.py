@@ -44,8 +44,9 @@ def list_prompted_volumes(
         slices: of a data list of volumes with label maps, see :class:`SliceOptions`.
 
     Returns:
-        items with ``image``, ``image_id``, ``axis`` and ``prompts``, a list of ``{"slice": int}`` with
-        ``prompt_boxes``, ``prompt_points`` and ``prompt_labels`` as far as they are given.
+        items with ``image``, ``image_id``, ``object_name`` (a path beside the image that no other item has, to name its
+        result by), ``axis`` and ``prompts``, a list of ``{"slice": int}`` with ``prompt_boxes``, ``prompt_points`` and
+        ``prompt_labels`` as far as they are given.
 
     Raises:
         ValueError: when there is no volume, no prompt, or a prompt has another form.
@@ -106,8 +107,26 @@ def _from_datalist(
         name = f"{case_name(one['image'])}_label{group}"
         item = items.setdefault((one["image"], one["axis"], group), _item(Path(one["image"]), one["axis"], [], name))
         item["prompts"].append({"slice": one["slice"], "prompt_boxes": [float(value) for value in one["big_box"]]})
+    axes: dict[str, set[Any]] = {}
+    for item in items.values():
+        axes.setdefault(item["object_name"], set()).add(item["axis"])
+    for item in items.values():
+        if len(axes[item["object_name"]]) > 1:
+            item["object_name"] = _object_name(Path(item["image"]), f"{item['image_id']}_axis{item['axis']}")
     return list(items.values())
 
 
 def _item(file: Path, axis: str | int, prompts: list[dict[str, Any]], name: str | None = None) -> dict[str, Any]:
-    return {"image": str(file), "image_id": name or case_name(file), "axis": axis, "prompts": prompts}
+    name = name or case_name(file)
+    return {
+        "image": str(file),
+        "image_id": name,
+        "object_name": _object_name(file, name),
+        "axis": axis,
+        "prompts": prompts,
+    }
+
+
+def _object_name(file: Path, name: str) -> str:
+    """With a suffix, since MONAI's writers take off what follows the last dot."""
+    return str(file.absolute().with_name(f"{name}.nii.gz"))

@@ -185,3 +185,37 @@ def test_bad_files_of_prompts(folder, content, message):
     (folder / "prompts.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         list_prompted_volumes(folder, prompts=folder / "prompts.json")
+
+
+def test_objects_of_equal_names_get_results_of_different_names(tmp_path):
+    """Two volumes called t1, with two objects each, one of them cut along two axes."""
+    content: dict = {"task": "box_segmentation", "training": [], "test": []}
+    for patient in ("patientA", "patientB"):
+        file = tmp_path / patient / "t1.nii.gz"
+        file.parent.mkdir()
+        nib.save(nib.Nifti1Image(np.random.default_rng(0).random((12, 12, 8)), np.eye(4)), file)
+        for axis, value in ((2, 1), (2, 2), (1, 2)):
+            content["test"].append(
+                {
+                    "image": f"{patient}/t1.nii.gz",
+                    "image_id": f"{patient}{axis}{value}",
+                    "patient_id": patient,
+                    "axis": axis,
+                    "slice": 3,
+                    "label_values": [value],
+                    "small_box": [2, 2, 5, 5],
+                    "big_box": [1, 1, 6, 6],
+                    "mask": f"{patient}/t1.nii.gz",
+                }
+            )
+    train = tmp_path / "patientC" / "t1.nii.gz"
+    train.parent.mkdir()
+    train.write_bytes((tmp_path / "patientA" / "t1.nii.gz").read_bytes())
+    one = {**content["test"][0], "image": "patientC/t1.nii.gz", "patient_id": "C", "mask": "patientC/t1.nii.gz"}
+    content["training"] = [one]
+    content["validation"] = [{**one, "patient_id": "D"}]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    names = [item["object_name"] for item in list_prompted_volumes(tmp_path)]
+    assert len(set(names)) == len(names) == 6
+    assert str(tmp_path / "patientB" / "t1_label1.nii.gz") in names
+    assert str(tmp_path / "patientA" / "t1_label2_axis1.nii.gz") in names
