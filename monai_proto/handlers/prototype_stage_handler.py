@@ -70,7 +70,7 @@ class PrototypeStageHandler:
         Raises:
             ValueError: when the run has no epoch in which backbone and prototypes are trained together.
         """
-        epochs, others = engine.state.max_epochs, self.warm_up_epochs + self.last_layer_epochs
+        epochs, others = _max_epochs(engine), self.warm_up_epochs + self.last_layer_epochs
         if self.last_layer_epochs and others >= epochs:
             fitting = f" With max_epochs {epochs}: warm_up_epochs 1 and last_layer_epochs 1 fit." if epochs > 2 else ""
             raise ValueError(
@@ -80,9 +80,7 @@ class PrototypeStageHandler:
             )
 
     def __call__(self, engine: Engine) -> None:
-        max_epochs = engine.state.max_epochs
-        if max_epochs is None:
-            raise ValueError("the trainer must have max_epochs: the last stage is counted from the end.")
+        max_epochs = _max_epochs(engine)
         stage = "joint"
         if engine.state.epoch > max_epochs - self.last_layer_epochs:
             stage = "last_layer"
@@ -100,3 +98,9 @@ class PrototypeStageHandler:
                 group["lr"] = self.last_layer_learning_rate * share_left
             if self.last_layer_weight_decay is not None:
                 group["weight_decay"] = self.last_layer_weight_decay
+
+
+def _max_epochs(engine: Engine) -> int:
+    if engine.state.max_epochs is None:
+        raise ValueError("the trainer must have max_epochs: the last stage is counted from the end.")
+    return engine.state.max_epochs
