@@ -7,7 +7,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = (
+_PARTS = (
     "active_learning",
     "apps",
     "compat",
@@ -17,6 +17,7 @@ _SUBPACKAGES = (
     "handlers",
     "inferers",
     "losses",
+    "machine",
     "metrics",
     "networks",
     "optimizers",
@@ -24,14 +25,15 @@ _SUBPACKAGES = (
     "preparation",
     "transforms",
     "visualize",
+    "workflows",
 )
 
-__all__ = ["__version__", *_SUBPACKAGES]
+__all__ = ["__version__", *_PARTS]
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import a subpackage when it is first used, so that ``import monai_proto`` itself costs nothing."""
-    if name in _SUBPACKAGES:
+    """Import a part of the package when it is first used, so that ``import monai_proto`` itself costs nothing."""
+    if name in _PARTS:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
