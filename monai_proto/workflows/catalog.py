@@ -85,7 +85,7 @@ def find_bundle(bundle: str | os.PathLike[str]) -> Path:
         return folder
     if folder.is_dir():
         raise ValueError(f"{text} is a folder, but no bundle: it has no configs/metadata.json.")
-    nearest = difflib.get_close_matches(text, names, 1)
+    nearest = [name for name in names if text and name.startswith(text)] or difflib.get_close_matches(text, names, 1)
     meant = f" Did you mean {nearest[0]}?" if nearest else ""
     raise ValueError(f"There is no bundle {text!r}.{meant} A bundle is a folder, or one of {', '.join(names)}.")
 
@@ -192,6 +192,4 @@ def _files_of(bundle: Path) -> Iterator[Path]:
     for part in _PARTS:
         place = bundle / part
         found = sorted(place.rglob("*")) if place.is_dir() else [place]
-        yield from (
-            file.relative_to(bundle) for file in found if file.is_file() and "__pycache__" not in file.parts
-        )
+        yield from (file.relative_to(bundle) for file in found if file.is_file() and "__pycache__" not in file.parts)

@@ -10,7 +10,15 @@ from types import TracebackType
 
 from monai_proto.extras import extra_of, install_command
 
-__all__ = ["DEBUG_VARIABLE", "error_lines", "install_error_report", "is_wrong_input", "root_cause", "runs_monai_bundle"]
+__all__ = [
+    "DEBUG_VARIABLE",
+    "error_lines",
+    "install_error_report",
+    "is_foreseen",
+    "is_wrong_input",
+    "root_cause",
+    "runs_monai_bundle",
+]
 
 # set to 1 for Python's own tracebacks
 DEBUG_VARIABLE = "MONAI_PROTO_DEBUG"
@@ -53,6 +61,12 @@ def is_wrong_input(error: BaseException) -> bool:
     return isinstance(root_cause(error), ValueError)
 
 
+def is_foreseen(error: BaseException) -> bool:
+    """Whether the error is of a kind that is raised to be read, rather than a mistake in the code."""
+    cause = root_cause(error)
+    return isinstance(cause, ValueError | RuntimeError | OSError | ImportError | MemoryError)
+
+
 def runs_monai_bundle() -> bool:
     """Whether this process is ``python -m monai.bundle``, alone or under torchrun."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
@@ -86,7 +100,11 @@ def _message(error: BaseException) -> str:
     if package:
         return f"the package {package} is not installed."
     name = type(error).__name__
-    return text if text and isinstance(error, ValueError | RuntimeError | OSError | ImportError) else f"{name}: {text}".rstrip(": ")
+    return (
+        text
+        if text and isinstance(error, ValueError | RuntimeError | OSError | ImportError)
+        else f"{name}: {text}".rstrip(": ")
+    )
 
 
 def _remedies(error: BaseException) -> list[str]:
@@ -108,6 +126,8 @@ def _missing_package(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return error.name
     if type(error).__name__ == "OptionalImportError":
-        found = re.search(r"(?:from|import) ([\w.]+)", str(error)) or re.search(r"No module named '([\w.]+)'", str(error))
+        found = re.search(r"(?:from|import) ([\w.]+)", str(error)) or re.search(
+            r"No module named '([\w.]+)'", str(error)
+        )
         return found.group(1) if found else None
     return None
