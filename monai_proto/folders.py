@@ -22,8 +22,8 @@ def runs_dir() -> Path:
 
 def run_dir(bundle_root: str | os.PathLike[str], kind: str = "") -> str:
     """
-    The folder of a bundle's runs below :func:`runs_dir` (``~/.local/share/monai_proto/runs/BUNDLE`` on Linux). It is not
-    made here.
+    The folder of a bundle's runs below :func:`runs_dir` (``~/.local/share/monai_proto/runs/BUNDLE`` on Linux). It is
+    not made here.
 
     In a bundle: ``"ckpt_dir": "$monai_proto.workflows.run_dir(@bundle_root)"``.
 

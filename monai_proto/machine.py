@@ -54,8 +54,8 @@ def choose_threads(asked: int | None = None) -> ThreadChoice:
     """
     How many threads a computation on the CPU should use.
 
-    The physical cores that the process may use (:func:`available_cores`); one, when others keep the machine busy: OpenMP
-    threads that wait for a core that is taken cost more than they bring.
+    The physical cores that the process may use (:func:`available_cores`); one, when others keep the machine busy:
+    OpenMP threads that wait for a core that is taken cost more than they bring.
 
     Args:
         asked: a number that a person gave. None for the one that ``OMP_NUM_THREADS`` gives, else our choice.

@@ -65,8 +65,8 @@ def run_demo(output: str | os.PathLike[str], bundle: str | os.PathLike[str], epo
     dice = {arm: read_case_dice(output / arm / "evaluation" / "val_mean_dice_raw.csv") for arm in ARMS}
     console.print(_summary(dice, datalist["labels"], labelled))
     console.print(
-        f"Took {time.perf_counter() - started:.0f} s. Shown: what the unlabelled volumes bring when few are labelled, on "
-        "phantoms; nothing of it holds for patients. See:"
+        f"Took {time.perf_counter() - started:.0f} s. Shown: what the unlabelled volumes bring when few are labelled, "
+        "on phantoms; nothing of it holds for patients. See:"
     )
     for figure in figures:
         console.print(f"  {figure}")

@@ -29,7 +29,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="For a machine: a list of findings.")] = False,
 ) -> None:
     """
-    Configuration, names and types of overrides, paths, data list, classes, weights, memory: in seconds, before training.
+    Configuration, overrides, paths, data list, classes, weights, memory: in seconds, before anything trains.
 
     Exit status 2 when something does not fit.
 
@@ -56,8 +56,8 @@ def check(
 
 def parse_settings(values: list[str]) -> dict[str, Any]:
     """
-    ``KEY=VALUE`` as overrides of a configuration; a value is read as YAML, so that numbers, ``true``, ``null`` and lists
-    are what they look like.
+    ``KEY=VALUE`` as overrides of a configuration; a value is read as YAML, so that numbers, ``true``, ``null`` and
+    lists are what they look like.
 
     Raises:
         ValueError: naming what has no equals sign or no key.

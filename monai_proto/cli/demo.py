@@ -26,8 +26,8 @@ def demo(
     """
     Train a bundle on phantoms with and without the unlabelled volumes, evaluate, segment, draw. About 3 minutes.
 
-    Phantoms are synthetic MRI crops that are made here: nothing is downloaded, and nothing is learnt of patients. What an
-    earlier demo wrote into the folder is replaced.
+    Phantoms are synthetic MRI crops that are made here: nothing is downloaded, and nothing is learnt of patients. What
+    an earlier demo wrote into the folder is replaced.
 
     Example: monai-proto demo --output demo_output
     """

@@ -53,7 +53,7 @@ def start_threads(quiet: bool = False) -> int:
 
 
 def global_options_first(words: Iterable[str]) -> list[str]:
-    """The words of a command line with the options of :data:`GLOBAL_FLAGS` before the command; ``--`` ends the search."""
+    """The words of a command line, those of :data:`GLOBAL_FLAGS` first; ``--`` ends the search for them."""
     first: list[str] = []
     rest: list[str] = []
     words = iter(words)

@@ -126,7 +126,7 @@ def _missing_package(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return error.name
     if type(error).__name__ == "OptionalImportError":
-        found = re.search(r"(?:from|import) ([\w.]+)", str(error)) or re.search(
+        found = re.search(r"^(?:from|import) ([\w.]+)", str(error)) or re.search(
             r"No module named '([\w.]+)'", str(error)
         )
         return found.group(1) if found else None

@@ -1,7 +1,7 @@
 """Overrides of a bundle's configuration: names that nothing reads, and values of another type, found before a run.
 
-MONAI puts whatever it is given into the configuration, so that ``--data_dir X`` for ``--dataset_dir X`` becomes an entry
-that nothing refers to, and the run goes on with the default.
+MONAI puts whatever it is given into the configuration, so that ``--data_dir X`` for ``--dataset_dir X`` becomes an
+entry that nothing refers to, and the run goes on with the default.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def override_problems(config: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     """
     What is wrong with the overrides of a configuration, a sentence each.
 
-    An entry is known when the bundle's files have it or something in the configuration refers to it (``@name``). That is
-    looked at for entries at the top, and for those of plain groups such as ``train``; a component's arguments are
+    An entry is known when the bundle's files have it or something in the configuration refers to it (``@name``). That
+    is looked at for entries at the top, and for those of plain groups such as ``train``; a component's arguments are
     checked by the component. Names that begin with an underscore are nobody's.
 
     Args:
@@ -53,8 +53,8 @@ def override_problems(config: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 
 def default_values(files: Iterable[Path]) -> dict[str, Any]:
     """
-    Entries of configuration files by their ids: at the top (``"max_epochs"``) and in plain groups (``"train#inferer"``);
-    later files win, as in MONAI.
+    Entries of configuration files by their ids: at the top (``"max_epochs"``) and in plain groups
+    (``"train#inferer"``); later files win, as in MONAI.
 
     Raises:
         ValueError: when a file is not a JSON object.
