@@ -178,7 +178,7 @@ def autocast_pays(device: torch.device | str, asked: bool = True) -> bool:
     """
     if not asked:
         return False
-    pays = _kind(device) == "cuda" or has_fast_bfloat16(device)
+    pays = _has_half_precision(device)
     precision = str(autocast_dtype(device)).removeprefix("torch.") if pays else "float32"
     why = "" if pays else f": {processor_name()} has no bfloat16 in hardware"
     _logger.info(f"Precision on {_kind(device)}: {precision}{why}.")
@@ -189,7 +189,7 @@ def autocast(device: torch.device | str = "cpu") -> AbstractContextManager[objec
     """``torch.autocast`` in the half precision that the hardware has, else in float32."""
     import torch
 
-    return torch.autocast(_kind(device), autocast_dtype(device), enabled=autocast_pays(device))
+    return torch.autocast(_kind(device), autocast_dtype(device), enabled=_has_half_precision(device))
 
 
 @cache
@@ -216,6 +216,10 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _has_half_precision(device: torch.device | str) -> bool:
+    return _kind(device) == "cuda" or has_fast_bfloat16(device)
 
 
 def _kind(device: torch.device | str) -> str:

@@ -120,6 +120,7 @@ def test_a_cpu_with_bfloat16_uses_it_where_it_is_asked_for(monkeypatch, caplog):
     layer, row = torch.nn.Linear(4, 4), torch.ones(1, 4)
     with machine.autocast("cpu"):
         assert layer(row).dtype == torch.bfloat16
+    assert machine.autocast_pays("cpu")
     assert "Precision on cpu: bfloat16." in caplog.text
     assert not machine.autocast_pays("cpu", asked=False)
 
