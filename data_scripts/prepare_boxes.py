@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from monai_proto.cli.prepare_script import exit_on_error, option, report_nothing_usable, report_written
-
-if TYPE_CHECKING:
-    from monai_proto.data.boxes.annotation import BoxAnnotation
+from monai_proto.cli.prepare_script import exit_on_error, option, report_prepared
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -136,88 +133,33 @@ def main(
     """
     from monai_proto.data.boxes.annotation import BoxOptions
     from monai_proto.data.volume_slices import SliceOptions, label_groups
+    from monai_proto.preparation.boxes.prepare import prepare_boxes
+    from monai_proto.preparation.boxes.source import BoxSource
 
     with exit_on_error():
         box_options = BoxOptions(big_margin, small_inset, jitter, components, small_placement, seed)
         slice_options = SliceOptions(axis, slices, label_groups(labels), min_pixels)
-        sources = {"masks": masks, "boxes": boxes, "coco": coco}
-        given = {source: path for source, path in sources.items() if path is not None}
+        sources: dict[BoxSource, Path | None] = {"masks": masks, "boxes": boxes, "coco": coco}
+        given = [(source, path) for source, path in sources.items() if path is not None]
         if len(given) != 1:
-            got = " and ".join(f"--{source}" for source in given) or "none"
+            got = " and ".join(f"--{source}" for source, _ in given) or "none"
             raise ValueError(f"give one of --masks, --boxes and --coco, got {got}.")
-        _prepare(
-            output,
+        prepared = prepare_boxes(
             images,
-            *next(iter(given.items())),
+            output,
+            *given[0],
             box_options,
             slice_options,
             inclusive_corners,
-            {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed},
             table,
+            validation_fraction,
+            test_fraction,
+            seed,
             training_masks,
-            name or images.resolve().parent.name,
+            name,
+            Console(stderr=True),
         )
-
-
-def _prepare(
-    output: Path,
-    images: Path,
-    source: str,
-    source_path: Path,
-    box_options: Any,
-    slice_options: Any,
-    inclusive_corners: bool,
-    division: dict[str, Any],
-    table: Path | None,
-    training_masks: bool,
-    name: str,
-) -> None:
-    """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
-    from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
-    from monai_proto.data.boxes.datalist import write_box_datalist
-    from monai_proto.preparation.boxes.division import apply_split_table, divide_by_subject
-    from monai_proto.preparation.boxes.output import report_boxes
-
-    require_new_folder(output)
-    annotations = _annotations(images, source, source_path, box_options, slice_options, inclusive_corners)
-    remarks = apply_split_table(annotations, table) if table else []
-    usable = [annotation for annotation in annotations if not annotation.problems]
-    if not usable:
-        report_nothing_usable(report_boxes(annotations, name, remarks), "no usable object")
-    remarks.append(divide_by_subject(usable, **division))
-    report = report_boxes(annotations, name, remarks)
-    origin = box_options.describe() if source == "masks" else {"source": source_path.name}
-    properties = {"name": name, "boxes": origin, "preparedBy": "monai_proto data_scripts/prepare_boxes.py"}
-    with new_folder_atomically(output) as folder:
-        report.write(folder)
-        write_box_datalist(folder, properties, usable, training_masks, final_folder=output)
-    report_written(report, output)
-
-
-def _annotations(
-    images: Path, source: str, source_path: Path, box_options: Any, slice_options: Any, inclusive_corners: bool
-) -> list[BoxAnnotation]:
-    from monai_proto.data.picture_files import PictureFolder
-    from monai_proto.data.volume_slices import boxes_of_volumes, find_volumes
-    from monai_proto.preparation.boxes.annotation_files import read_box_coco, read_box_csv
-    from monai_proto.preparation.boxes.checks import annotations_of_unused_pictures, check_pictures
-    from monai_proto.preparation.boxes.mask_folder import boxes_of_mask_folder
-
-    progress = Console(stderr=True)
-    volumes = find_volumes(images)
-    if volumes:
-        if source != "masks":
-            raise ValueError(f"--{source} is for pictures, but {images} holds NIfTI files: give their --masks.")
-        return boxes_of_volumes(volumes, find_volumes(source_path), slice_options, box_options, progress)
-    pictures = PictureFolder(images)
-    if source == "masks":
-        annotations = boxes_of_mask_folder(pictures, source_path, box_options, progress)
-    elif source == "boxes":
-        annotations = read_box_csv(source_path, pictures, inclusive_corners)
-    else:
-        annotations = read_box_coco(source_path, pictures)
-    check_pictures(annotations, progress)
-    return annotations + annotations_of_unused_pictures(annotations, pictures)
+        report_prepared(prepared)
 
 
 if __name__ == "__main__":

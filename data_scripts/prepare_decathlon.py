@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from monai_proto.cli.prepare_script import (
-    exit_on_error,
-    option,
-    report_nothing_usable,
-    report_written,
-    split_names,
-)
+from monai_proto.cli.prepare_script import exit_on_error, option, report_prepared, split_names
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -35,6 +29,22 @@ def main(
         option(
             "A folder with imagesTr/labelsTr or images/labels, or a tar file of one. With --task: the folder of a "
             "local mirror that holds the task as a folder or as a tar file.",
+            _SOURCE,
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        option(
+            "Glob pattern of the images in the folder --source, for one folder a patient: '*/t1.nii.gz'; ** for any "
+            "folders. With --labels.",
+            _SOURCE,
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        option(
+            "Glob pattern of the labels, with the same wildcards: '*/seg.nii.gz'. Files for which they stand for the "
+            "same belong together; what lies in the first folder of a wildcard is one patient.",
             _SOURCE,
         ),
     ] = None,
@@ -114,86 +124,52 @@ def main(
     be fetched or written, 2 when an argument does not fit.
 
     Example: python data_scripts/prepare_decathlon.py --source Task04_Hippocampus --output prepared --labelled 10
+
+    Folders of patients: python data_scripts/prepare_decathlon.py --source patients --images '*/t1.nii.gz'
+    --labels '*/seg.nii.gz' --output prepared
     """
     import pooch
     import requests
 
+    from monai_proto.preparation.decathlon.prepare import prepare_decathlon, prepare_matching_files
     from monai_proto.preparation.decathlon.source import open_decathlon_source
+    from monai_proto.preparation.output_place import Transfer
 
     pooch.get_logger().setLevel("WARNING")
     if sha256 and md5:
         raise typer.BadParameter("give --sha256 or --md5, not both")
+    if (images is None) != (labels is None):
+        raise typer.BadParameter("--images and --labels belong together: give both")
+    if images and (source is None or task or url or sha256 or md5):
+        raise typer.BadParameter("--images and --labels are for a folder: give its --source, no --task, --url or hash")
+    console = Console(stderr=True)
     known_hash = f"sha256:{sha256}" if sha256 else f"md5:{md5}" if md5 else None
-    download = open_decathlon_source(output, source, task, url, known_hash, download_dir, Console(stderr=True))
-    with exit_on_error(requests.RequestException), download as (root, transfer):
-        _prepare(
-            root,
-            output,
-            subjects,
-            {
-                "validation_fraction": validation_fraction,
-                "test_fraction": test_fraction,
-                "num_labelled": labelled,
-                "seed": seed,
-                "keep_order": keep_order,
-            },
-            split_names(modalities),
-            split_names(label_names),
-            "link" if link and transfer == "copy" else transfer,
-        )
-
-
-def _prepare(
-    root: Path,
-    output: Path,
-    subjects_file: Path | None,
-    division_options: dict[str, Any],
-    modalities: list[str] | None,
-    label_names: list[str] | None,
-    transfer: str,
-) -> None:
-    """Find, check, divide, write, and print the summary. Returns whether there was anything to write."""
-    from monai_proto.data.subject_split import read_subjects_csv
-    from monai_proto.preparation.decathlon.source import scan_decathlon_folder
-    from monai_proto.preparation.volumes.checks import assign_subjects, check_cases
-    from monai_proto.preparation.volumes.division import VolumeDivision, divide_cases
-    from monai_proto.preparation.volumes.output import (
-        declared_label_values,
-        describe_dataset,
-        name_label_values,
-        report_cases,
-        require_output,
-        write_prepared_dataset,
-    )
-
-    progress = Console(stderr=True)
-    folder = scan_decathlon_folder(root)
-    require_output(folder, output)
-    properties = describe_dataset(folder.properties, root.name, modalities, label_names)
-    if subjects_file is None and (root / "subjects.csv").is_file():
-        subjects_file = root / "subjects.csv"
-    subjects = read_subjects_csv(subjects_file) if subjects_file else {}
-    pairs = sum(case.image is not None and case.label is not None for case in folder.cases)
-    if (division_options["num_labelled"] or 0) > pairs > 0:  # said before hours of reading, not after
-        raise ValueError(
-            f"--labelled {division_options['num_labelled']} is more than the {pairs} pairs of image and label."
-        )
-
-    found = check_cases(folder, len(properties["modality"]), declared_label_values(properties), progress)
-    cases = [case for case in folder.cases if not case.problems]
-    if not any(case.label for case in cases):
-        report = report_cases(folder, VolumeDivision(unlabelled=cases), properties["name"])
-        report_nothing_usable(report, "no case with a usable label")
-    folder.remarks += assign_subjects(cases, subjects)
-    if "labels" not in properties:
-        properties["labels"] = name_label_values(found)
-        folder.remarks.append(f"no label names given, values found: {', '.join(properties['labels'])}")
-    division = divide_cases(cases, **division_options)
-    folder.remarks.append(division.describe())
-
-    report = report_cases(folder, division, properties["name"])
-    write_prepared_dataset(folder, division, properties, report, output, transfer, progress)
-    report_written(report, output, num_labelled=division.num_labelled)
+    division_options = {
+        "validation_fraction": validation_fraction,
+        "test_fraction": test_fraction,
+        "num_labelled": labelled,
+        "seed": seed,
+        "keep_order": keep_order,
+    }
+    names = split_names(modalities), split_names(label_names)
+    with exit_on_error(requests.RequestException):
+        if source and images and labels:
+            prepared = prepare_matching_files(
+                source,
+                output,
+                images,
+                labels,
+                subjects,
+                division_options,
+                *names,
+                "link" if link else "copy",
+                console,
+            )
+        else:
+            with open_decathlon_source(output, source, task, url, known_hash, download_dir, console) as (root, way):
+                transfer: Transfer = "link" if link and way == "copy" else way
+                prepared = prepare_decathlon(root, output, subjects, division_options, *names, transfer, console)
+        report_prepared(prepared)
 
 
 if __name__ == "__main__":

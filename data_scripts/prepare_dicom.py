@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from monai_proto.cli.prepare_script import (
-    exit_on_error,
-    option,
-    report_nothing_usable,
-    report_written,
-    split_names,
-)
+from monai_proto.cli.prepare_script import exit_on_error, option, report_prepared, split_names
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -90,19 +84,22 @@ def main(
     """
     from monai.utils import OptionalImportError
 
+    from monai_proto.preparation.dicom.prepare import prepare_dicom
+    from monai_proto.preparation.dicom.source import DicomOptions
+
     hint = ". The same command goes on where this one stopped."
     with exit_on_error(OptionalImportError, hint=hint):
-        _prepare(
+        prepared = prepare_dicom(
             source,
             output,
             key or output.absolute().with_name(f"{output.absolute().name}_key"),
-            {
-                "modality": modality,
-                "label_names": tuple(split_names(labels)) if labels else None,
-                "keep_derived": keep_derived,
-                "min_slices": min_slices,
-                "keep_tags": tuple(split_names(keep_tags, ";") or ()),
-            },
+            DicomOptions(
+                modality=modality,
+                label_names=tuple(split_names(labels) or ()) or None,
+                keep_derived=keep_derived,
+                min_slices=min_slices,
+                keep_tags=tuple(split_names(keep_tags, ";") or ()),
+            ),
             {
                 "validation_fraction": validation_fraction,
                 "test_fraction": test_fraction,
@@ -110,41 +107,9 @@ def main(
                 "seed": seed,
             },
             workers or len(os.sched_getaffinity(0)),
+            Console(stderr=True),
         )
-
-
-def _prepare(
-    source: Path, output: Path, key: Path, taken: dict[str, Any], division: dict[str, Any], workers: int
-) -> None:
-    """Scan, convert, divide, write, and print the summary. Returns whether there was anything to write."""
-    from concurrent.futures.process import BrokenProcessPool
-
-    from monai_proto.data.atomic_write import require_new_folder
-    from monai_proto.dicom.header import require_tags
-    from monai_proto.preparation.dicom.prepare import DicomPreparation
-    from monai_proto.preparation.dicom.pseudonyms import require_apart
-    from monai_proto.preparation.dicom.source import DicomOptions
-
-    if not source.is_dir():
-        raise ValueError(f"--source {source} is not a folder.")
-    if output.resolve().is_relative_to(source.resolve()) or key.resolve().is_relative_to(source.resolve()):
-        raise ValueError(f"--output {output} and --key {key} must not lie in --source {source}.")
-    require_new_folder(output)
-    require_apart(key, output)
-    require_tags(taken["keep_tags"])
-    work = output.absolute().with_name(f".{output.absolute().name}.work")
-    preparation = DicomPreparation(source.resolve(), work, DicomOptions(**taken), key, Console(stderr=True))
-    try:
-        preparation.convert(workers)
-    except BrokenProcessPool as error:
-        raise OSError("a worker died, perhaps for lack of memory: try again with fewer --workers") from error
-    preparation.divide(**division)
-    title = output.absolute().name
-    report = preparation.report(title, with_files=True)
-    if not preparation.usable:
-        report_nothing_usable(report, "no usable series")
-    preparation.write(output, title)
-    report_written(report, output, f". Key: {key}", num_labelled=preparation.division.num_labelled)
+        report_prepared(prepared)
 
 
 if __name__ == "__main__":

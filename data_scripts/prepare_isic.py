@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from monai_proto.cli.prepare_script import (
-    exit_on_error,
-    option,
-    report_nothing_usable,
-    report_written,
-    split_names,
-)
+from monai_proto.cli.prepare_script import exit_on_error, option, report_prepared, split_names
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -114,57 +108,28 @@ def main(
     """
     if link and in_place:
         raise typer.BadParameter("give --link or --in-place, not both")
+    from monai_proto.preparation.isic.duplicates import DEFAULT_HASH_DISTANCE
+    from monai_proto.preparation.isic.prepare import prepare_isic
+
+    distance = DEFAULT_HASH_DISTANCE if hash_distance is None else hash_distance
     with exit_on_error():
-        _prepare(
+        prepared = prepare_isic(
             source,
             output,
-            {"layout": layout and layout.value, "metadata": metadata or (), "classes": split_names(classes)},
-            {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "seed": seed},
+            layout.value if layout else None,
+            metadata or (),
+            split_names(classes),
+            validation_fraction,
+            test_fraction,
+            seed,
             ignore_split,
             min_size,
-            hash_distance,
+            None if distance < 0 else distance,
             workers,
             "none" if in_place else "link" if link else "copy",
+            Console(stderr=True),
         )
-
-
-def _prepare(
-    root: Path,
-    output: Path,
-    source_options: dict[str, Any],
-    division_options: dict[str, Any],
-    ignore_split: bool,
-    min_size: int,
-    hash_distance: int | None,
-    workers: int | None,
-    transfer: str,
-) -> None:
-    """Find, check, group, divide, write, and print the summary. Returns whether there was anything to write."""
-    from monai_proto.preparation.isic.checks import check_images
-    from monai_proto.preparation.isic.division import IsicDivision, divide_isic_cases
-    from monai_proto.preparation.isic.duplicates import DEFAULT_HASH_DISTANCE, group_cases
-    from monai_proto.preparation.isic.output import report_isic_cases, require_isic_output, write_isic_dataset
-    from monai_proto.preparation.isic.source import scan_isic_source
-
-    progress = Console(stderr=True)
-    require_isic_output(root, output)  # said before minutes of reading, not after
-    source = scan_isic_source(root, **source_options)
-    if ignore_split:
-        for case in source.cases:
-            case.listed_in = None
-    name = root.resolve().name
-    hashes = check_images(source, min_size, workers, progress)
-    if hash_distance is None:
-        hash_distance = DEFAULT_HASH_DISTANCE
-    readable = [case for case in source.cases if not case.problems]
-    source.remarks += group_cases(readable, hashes, None if hash_distance < 0 else hash_distance)
-    cases = [case for case in readable if not case.problems]
-    if not cases:
-        report_nothing_usable(report_isic_cases(source, IsicDivision(), name), "no usable image")
-    division = divide_isic_cases(cases, source.classes, **division_options)
-    report = report_isic_cases(source, division, name)
-    write_isic_dataset(source, division, report, output, transfer, progress)
-    report_written(report, output)
+        report_prepared(prepared)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from monai_proto.cli.prepare_script import exit_on_error, option, report_nothing_usable, report_written
+from monai_proto.cli.prepare_script import exit_on_error, option, report_prepared
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -78,66 +77,27 @@ def main(
     Example: python data_scripts/prepare_totalsegmentator.py --source Totalsegmentator_dataset_v201 --output prepared
     --organs liver,spleen,kidney_left,kidney_right,aorta --labelled 10
     """
-    options = {
+    from monai_proto.preparation.totalsegmentator.prepare import prepare_totalsegmentator
+
+    division_options = {
         "validation_fraction": validation_fraction,
         "test_fraction": test_fraction,
         "num_labelled": labelled,
         "seed": seed,
     }
     with exit_on_error():
-        _prepare(source, output, organs, image_name, missing_as_empty, subjects, options, link)
-
-
-def _prepare(
-    source: Path,
-    output: Path,
-    organ_names: str,
-    image_name: str,
-    missing_as_empty: bool,
-    subjects_file: Path | None,
-    division_options: dict[str, Any],
-    link: bool,
-) -> None:
-    """Find, merge, check, divide, write, and print the summary. Returns whether there was anything to write."""
-    from monai_proto.data.atomic_write import require_new_folder
-    from monai_proto.data.subject_split import read_subjects_csv
-    from monai_proto.preparation.totalsegmentator.source import (
-        gather_subjects,
-        parse_organs,
-        read_split,
-        scan_totalsegmentator_folder,
-    )
-    from monai_proto.preparation.volumes.checks import assign_subjects, check_cases
-    from monai_proto.preparation.volumes.division import VolumeDivision, divide_cases
-    from monai_proto.preparation.volumes.output import (
-        declared_label_values,
-        describe_dataset,
-        report_cases,
-        write_prepared_dataset,
-    )
-
-    progress = Console(stderr=True)
-    organs = parse_organs(organ_names)
-    root, found = scan_totalsegmentator_folder(source, organs, image_name)
-    require_new_folder(output)
-    subjects = read_subjects_csv(subjects_file) if subjects_file else {}
-    split = read_split(root / "meta.csv")
-    properties = describe_dataset({}, root.name, ["CT"], ["background", *(organ.name for organ in organs)])
-    parent = output.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as work_folder:
-        folder = gather_subjects(found, organs, Path(work_folder), split, missing_as_empty, progress)
-        check_cases(folder, 1, declared_label_values(properties), progress)
-        cases = [case for case in folder.cases if not case.problems]
-        if not any(case.label for case in cases):
-            report = report_cases(folder, VolumeDivision(unlabelled=cases), properties["name"])
-            report_nothing_usable(report, "no case with a usable label")
-        folder.remarks += assign_subjects(cases, subjects)
-        division = divide_cases(cases, **division_options)
-        folder.remarks.append(division.describe().replace("dataset.json", "meta.csv"))
-        report = report_cases(folder, division, properties["name"])
-        write_prepared_dataset(folder, division, properties, report, output, "link" if link else "copy", progress)
-    report_written(report, output, num_labelled=division.num_labelled)
+        prepared = prepare_totalsegmentator(
+            source,
+            output,
+            organs,
+            image_name,
+            missing_as_empty,
+            subjects,
+            division_options,
+            "link" if link else "copy",
+            Console(stderr=True),
+        )
+        report_prepared(prepared)
 
 
 if __name__ == "__main__":

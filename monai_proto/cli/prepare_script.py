@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:  # the scripts' --help is not to wait for torch
-    from monai_proto.preparation.case_report import CaseReport
+    from monai_proto.preparation.prepared import Prepared
 
-__all__ = ["exit_on_error", "option", "report_nothing_usable", "report_written", "split_names"]
+__all__ = ["exit_on_error", "option", "report_prepared", "split_names"]
 
 
 def option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
@@ -22,7 +21,7 @@ def option(help: str, panel: str, *flags: str, **limits: Any) -> Any:
 
 
 @contextmanager
-def exit_on_error(*more: type[Exception], hint: str = "") -> Iterator[None]:
+def exit_on_error(*more: type[BaseException], hint: str = "") -> Iterator[None]:
     """
     Turns errors into a line on stderr and an exit status: 2 for a wrong argument or input (``ValueError``), 1 for what
     the machine did (``OSError``).
@@ -41,39 +40,22 @@ def exit_on_error(*more: type[Exception], hint: str = "") -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def report_nothing_usable(report: CaseReport, what: str) -> None:
+def report_prepared(prepared: Prepared) -> None:
     """
-    Prints what became of every case, and ends with status 1.
+    Prints what became of every case, and how to train on what was written; ends with status 1 where nothing was.
 
     Args:
-        report: of all cases.
-        what: is missing, for instance ``"no usable image"``.
+        prepared: what the preparation came to.
     """
-    _print_summary(report)
-    typer.secho(f"Error: {what} is left, nothing was written.", fg="red", err=True)
-    raise typer.Exit(1)
-
-
-def report_written(report: CaseReport, output: Path, more: str = "", **overrides: object) -> None:
-    """
-    Prints what became of every case, and how to train on what was written.
-
-    Args:
-        report: of all cases.
-        output: folder of the data list.
-        more: said of further output.
-        overrides: of the bundle, beside ``dataset_dir``.
-    """
-    _print_summary(report)
-    typer.echo(f"Written to {output}: dataset.json, report.csv, summary.txt{more}")
-    options = "".join(f" {name}={value}" for name, value in overrides.items())
-    typer.echo(f"Train with dataset_dir={output.absolute()}{options}")
+    Console(soft_wrap=True).print(prepared.report.summary(), markup=False, highlight=False)
+    if prepared.output is None:
+        typer.secho(f"Error: {prepared.lacking} is left, nothing was written.", fg="red", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Written to {prepared.output}: dataset.json, report.csv, summary.txt{prepared.also_written}")
+    options = "".join(f" {name}={value}" for name, value in prepared.overrides.items())
+    typer.echo(f"Train with dataset_dir={prepared.output.absolute()}{options}")
 
 
 def split_names(text: str | None, separator: str = ",") -> list[str] | None:
     """Names of an option such as ``liver,spleen``; None where it is not given."""
     return [name.strip() for name in text.split(separator) if name.strip()] if text else None
-
-
-def _print_summary(report: CaseReport) -> None:
-    Console(soft_wrap=True).print(report.summary(), markup=False, highlight=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_proto.data.datalist import read_datalist
+from monai_proto.data.json_file import read_json
 
 __all__ = [
     "METADATA_NAME",
@@ -43,14 +43,7 @@ def read_metadata(file: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: when the file does not exist or is not a JSON object.
     """
-    if not Path(file).is_file():
-        raise ValueError(f"{file} does not exist.")
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} must hold a JSON object, got a {type(content).__name__}.")
+    content: dict[str, Any] = read_json(file, schema={"type": "object"})
     return content
 
 

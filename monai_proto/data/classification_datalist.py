@@ -11,7 +11,8 @@ from typing import Any
 from monai.data import check_missing_files
 
 from monai_proto.data.atomic_write import write_text_atomically
-from monai_proto.data.datalist import DATALIST_NAME
+from monai_proto.data.datalist import DATALIST_NAME, datalist_file
+from monai_proto.data.json_file import read_json
 from monai_proto.data.picture_files import PictureFolder
 
 __all__ = [
@@ -27,6 +28,12 @@ __all__ = [
 CLASSIFICATION_TASK = "classification"
 _PARTS = ("training", "validation", "test")
 _PATH_KEYS = ("image", "mask")
+# items are looked at as they are when a list is written, in the order of its parts
+_SCHEMA = {
+    "type": "object",
+    "required": ["training"],
+    "properties": {"task": {"const": CLASSIFICATION_TASK}, **{part: {"type": "array"} for part in _PARTS}},
+}
 
 
 def write_classification_datalist(
@@ -90,12 +97,7 @@ def load_classification_datalist(
             has a label outside of the classes, a lesion is in two parts, or a file does not exist.
     """
     file, content = _read(path)
-    parts = {}
-    for part in _PARTS:
-        items = content.get(part, [])
-        if not isinstance(items, list):
-            raise ValueError(f"Data list {file}: {part} must be a list, got a {type(items).__name__}.")
-        parts[part] = items
+    parts = {part: content.get(part, []) for part in _PARTS}
     for part in required:
         if part not in _PARTS:
             raise ValueError(f"required must name parts among {', '.join(_PARTS)}, got {part}.")
@@ -194,20 +196,8 @@ def list_photographs(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def _read(path: str | os.PathLike) -> tuple[Path, dict[str, Any]]:
-    file = Path(os.path.abspath(path))
-    if file.is_dir():
-        file = file / DATALIST_NAME
-    if not file.is_file():
-        raise ValueError(f"Data list {file} does not exist; data_scripts/prepare_isic.py writes one.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"Data list {file} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict) or content.get("task", CLASSIFICATION_TASK) != CLASSIFICATION_TASK:
-        raise ValueError(f"Data list {file} is not one of a classification data set.")
-    if "training" not in content:
-        raise ValueError(f"Data list {file} has no list training.")
-    return file, content
+    file = datalist_file(path)
+    return file, read_json(file, "Data list", _SCHEMA, if_missing="; data_scripts/prepare_isic.py writes one")
 
 
 def _names(properties: Mapping[str, Any], file: Path) -> list[str]:

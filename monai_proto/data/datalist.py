@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from monai.data import check_missing_files
 
 from monai_proto.data.atomic_write import write_text_atomically
+from monai_proto.data.json_file import read_json
 from monai_proto.data.nifti import case_name, is_apple_double
 from monai_proto.data.subject_split import (
     draw_whole_subjects,
@@ -22,6 +23,7 @@ from monai_proto.data.subject_split import (
 __all__ = [
     "DATALIST_NAME",
     "SemiSupervisedDatalist",
+    "datalist_file",
     "list_images",
     "load_semi_supervised_datalist",
     "read_datalist",
@@ -35,6 +37,29 @@ _PARTS = {
     "unlabelled": ("image",),
     "validation": ("image", "label"),
     "test": ("image",),
+}
+_PATHS = {"image": {"type": "string"}, "label": {"type": "string"}}
+# an image without a label may stand there as its path alone
+_SCHEMA = {
+    "type": "object",
+    "required": ["training"],
+    "properties": {
+        "training": {
+            "type": "array",
+            "items": {"type": "object", "required": ["image", "label"], "properties": _PATHS},
+        },
+        "validation": {
+            "type": ["array", "null"],
+            "items": {"type": "object", "required": ["image", "label"], "properties": _PATHS},
+        },
+        **{
+            part: {
+                "type": ["array", "null"],
+                "items": {"type": ["object", "string"], "required": ["image"], "properties": _PATHS},
+            }
+            for part in ("unlabelled", "test")
+        },
+    },
 }
 
 
@@ -117,21 +142,12 @@ def read_datalist(dataset_dir: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: when the file is missing or no data list, an item lacks a path, or ``subjects.csv`` lacks a case.
     """
-    file = Path(os.path.abspath(dataset_dir))
-    if file.is_dir():
-        file = file / DATALIST_NAME
-    if not file.is_file():
-        raise ValueError(f"Data list {file} does not exist; data_scripts/prepare_decathlon.py writes one.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"Data list {file} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("training"), list):
-        raise ValueError(f"Data list {file} has no list training.")
+    file = datalist_file(dataset_dir)
+    content = read_json(file, "Data list", _SCHEMA, if_missing="; data_scripts/prepare_decathlon.py writes one")
     subjects_file = file.parent / "subjects.csv"
     subjects = read_subjects_csv(subjects_file) if subjects_file.is_file() else {}
     for part in _PARTS:
-        items = [_resolved_item(item, part, file, subjects) for item in content.get(part) or []]
+        items = [_resolved_item(item, file, subjects) for item in content.get(part) or []]
         content[part] = [item for item in items if not is_apple_double(item["image"])]
     return content
 
@@ -189,6 +205,12 @@ def load_semi_supervised_datalist(
     }
 
 
+def datalist_file(path: str | os.PathLike) -> Path:
+    """The data list of a folder, or the JSON file itself, as an absolute path; whether it exists is not looked at."""
+    file = Path(os.path.abspath(path))
+    return file / DATALIST_NAME if file.is_dir() else file
+
+
 def list_images(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
     """
     The images of a folder: of its data list the ``test`` part, else the ``validation`` part; without a data list every
@@ -227,19 +249,17 @@ def _labelled_indices(training: list[dict], num_labelled: int | None, labelled_d
     return draw_whole_subjects(_patients(training), num_labelled, labelled_draw)
 
 
-def _resolved_item(item: Any, part: str, file: Path, subjects: Mapping[str, str]) -> dict[str, Any]:
+def _resolved_item(listed: dict[str, Any] | str, file: Path, subjects: Mapping[str, str]) -> dict[str, Any]:
     """
     The item with absolute paths and a patient.
 
     MONAI's ``load_decathlon_datalist`` resolves every string of an item that names something in the folder, and would
     turn the patient ``p1`` into a path where a folder ``p1`` exists.
     """
-    item = {"image": item} if isinstance(item, str) else item
-    if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in _PARTS[part]):
-        raise ValueError(
-            f"Data list {file}: an item of {part} must have paths {' and '.join(_PARTS[part])}, got {item}."
-        )
-    paths = {key: os.path.normpath(file.parent / item[key]) for key in ("image", "label") if key in item}
+    item: dict[str, Any] = {"image": listed} if isinstance(listed, str) else listed
+    paths: dict[str, Any] = {
+        key: os.path.normpath(file.parent / item[key]) for key in ("image", "label") if key in item
+    }
     case = case_name(item["image"])
     if not item.get("patient_id") and subjects and case not in subjects and not is_apple_double(item["image"]):
         # taken as a patient of its own it might put one patient on two sides of the split

@@ -1,20 +1,28 @@
-"""Pictures (PNG, JPEG, TIFF, BMP): found in a folder, masks read and written, safe file names."""
+"""Pictures (PNG, JPEG, TIFF, BMP, WebP): found in a folder, masks read and written, safe file names."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from monai.data import PILWriter
 from PIL import Image, ImageOps
 
-__all__ = ["MaskPictureWriter", "PictureFolder", "read_mask_picture", "safe_file_name", "short_message"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "MaskPictureWriter",
+    "PictureFolder",
+    "picture_name",
+    "read_mask_picture",
+    "safe_file_name",
+    "short_message",
+]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _SINGLE_CHANNEL_MODES = ("1", "L", "I", "I;16", "F")
 
 
@@ -33,10 +41,10 @@ class PictureFolder:
         self.root = Path(root)
         if not self.root.is_dir():
             raise ValueError(f"Images folder {root} is not a folder.")
-        found = (path for path in self.root.rglob("*") if path.suffix.lower() in _SUFFIXES)
+        found = (path for path in self.root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
         self.files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
         if not self.files:
-            raise ValueError(f"Folder {root} holds no picture ({', '.join(_SUFFIXES)}).")
+            raise ValueError(f"Folder {root} holds no picture ({', '.join(PICTURE_SUFFIXES)}).")
         self._by_name: dict[str, list[Path]] = {}
         for file in self.files:
             for name in {file.relative_to(self.root).as_posix(), self.case_of(file), file.name, file.stem}:
@@ -60,6 +68,12 @@ class PictureFolder:
         if not files:
             return None, f"image {name} is missing from {self.root}"
         return None, f"image name {name} fits {len(files)} files, such as {files[0]} and {files[1]}"
+
+
+def picture_name(cell: str) -> str:
+    """The picture that a table means: a file name without folder and suffix, or an id, which stays as it is."""
+    path = PurePosixPath(cell.strip().replace("\\", "/"))
+    return path.stem if path.suffix.lower() in PICTURE_SUFFIXES else cell.strip()
 
 
 def read_mask_picture(file: str | os.PathLike) -> tuple[np.ndarray | None, list[str], list[str]]:

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+
+from monai_proto.data.table_file import read_table
 
 __all__ = ["draw_subjects", "draw_whole_subjects", "read_subjects_csv", "require_disjoint_subjects", "split_subjects"]
 
 
 def read_subjects_csv(file: str | os.PathLike) -> dict[str, str]:
     """
-    Read a CSV with the columns ``case`` and ``subject``, one row a case.
+    Read a table with the columns ``case`` and ``subject``, one row a case.
 
     Returns:
         subject of each case.
 
     Raises:
-        ValueError: when the file does not exist, lacks a column, has an empty cell, or gives a case two subjects.
+        ValueError: when the file does not exist, is no table, lacks a column, has an empty cell, or gives a case two
+            subjects.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise ValueError(f"Subjects file {file} does not exist.")
+    table = read_table(file, "Subjects file")
+    if not (table.find("case") and table.find("subject")):
+        raise ValueError(f"{table.name} must have the columns case and subject, got {list(table.columns)}.")
     subjects: dict[str, str] = {}
-    # utf-8-sig: spreadsheets put a byte order mark before the first column's name
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        columns = rows.fieldnames or []
-        if "case" not in columns or "subject" not in columns:
-            raise ValueError(f"Subjects file {file} must have the columns case and subject, got {list(columns)}.")
-        for row in rows:
-            case, subject = (row["case"] or "").strip(), (row["subject"] or "").strip()
-            if not case or not subject:
-                raise ValueError(f"Subjects file {file}, line {rows.line_num}: case or subject is empty.")
-            if subjects.setdefault(case, subject) != subject:
-                raise ValueError(f"Subjects file {file} gives case {case} two subjects: {subjects[case]}, {subject}.")
+    for row in table.rows:
+        case, subject = row["case"], row["subject"]
+        if not case or not subject:
+            raise table.error(row, "case or subject is empty.")
+        if subjects.setdefault(case, subject) != subject:
+            raise ValueError(f"{table.name} gives case {case} two subjects: {subjects[case]}, {subject}.")
     return subjects
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from monai_proto.data.boxes.annotation import BoxAnnotation, BoxOptions
+from monai_proto.data.case import CopyDropper
 from monai_proto.data.nifti import Volume, case_name, is_apple_double, is_nifti_name, read_volume, voxel_hash
 from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
 
@@ -90,9 +91,11 @@ def boxes_of_volume_pairs(
         one annotation an object in a slice; volumes that cannot be used come as one with problems.
     """
     annotations: list[BoxAnnotation] = []
-    first_with: dict[str, Path] = {}
+    copies = CopyDropper[BoxAnnotation](
+        lambda whole: whole.image, lambda _, first: f"duplicate: same voxels as {first.image_file.name}"
+    )
     for whole in track(volumes, "Making boxes", console=console, disable=console is None):
-        pair = _read_pair(whole, first_with)
+        pair = _read_pair(whole, copies)
         if pair is None:
             annotations.append(whole)
             continue
@@ -187,12 +190,12 @@ def label_groups(labels: str | int | Sequence[int | str] | None) -> tuple[tuple[
     return groups
 
 
-def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volume, Volume] | None:
+def _read_pair(whole: BoxAnnotation, copies: CopyDropper[BoxAnnotation]) -> tuple[Volume, Volume] | None:
     """Image and label map when both can be used, else None; sets the problems."""
     if whole.mask is None:
         whole.problems.append("image without label")
         return None
-    image, problems = read_volume(whole.image)
+    image, problems = read_volume(whole.image_file)
     label, label_problems = read_volume(whole.mask)
     problems += label_problems
     if image is not None:
@@ -204,11 +207,7 @@ def _read_pair(whole: BoxAnnotation, first_with: dict[str, Path]) -> tuple[Volum
     whole.problems += [
         f"{Path(problem.file).name}: {problem.message}" for problem in problems if not problem.is_warning
     ]
-    if whole.problems:
-        return None
-    first = first_with.setdefault(voxel_hash(image), whole.image)
-    if first != whole.image:
-        whole.problems.append(f"duplicate: same voxels as {first.name}")
+    if whole.problems or image is None or label is None or copies.drop(whole, voxel_hash(image)):
         return None
     return image, label
 

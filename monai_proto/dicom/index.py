@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import track
 
 from monai_proto.dicom.header import NotDicomError, read_header
-from monai_proto.dicom.rtstruct import read_roi_names, referenced_rt_series
-from monai_proto.dicom.seg_reader import read_segment_names, referenced_series
+from monai_proto.dicom.rtstruct import read_structures
+from monai_proto.dicom.seg_reader import read_segments
 from monai_proto.dicom.series_folder import walk_files
 
 __all__ = ["DicomIndex", "IndexedFile"]
@@ -167,9 +167,10 @@ def _look_into(path: Path, file: str) -> IndexedFile:
     names: Iterable[str] = ()
     try:
         if header.kind == "SEG":
-            refers_to, names = referenced_series(path), read_segment_names(path).values()
+            refers_to, labels = read_segments(path)
+            names = labels.values()
         elif header.kind == "RTSTRUCT":
-            refers_to, names = referenced_rt_series(path), read_roi_names(path).values()
+            refers_to, names = read_structures(path)
     except Exception as error:  # a damaged object leads to any exception
         return IndexedFile(file, "unreadable", f"damaged {header.kind} ({type(error).__name__}: {error})")
     return IndexedFile(

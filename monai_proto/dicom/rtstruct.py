@@ -16,19 +16,16 @@ from monai_proto.dicom.series import DicomSeries
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["read_roi_names", "read_structure_set", "referenced_rt_series"]
+__all__ = ["read_structure_set", "read_structures"]
 
 _PLANE_TOLERANCE = 0.1  # of the slice spacing, that a contour may lie off the slice it is drawn on
 
 
-def read_roi_names(file: str | os.PathLike) -> dict[int, str]:
-    """Name of each structure by its ROI number."""
-    return _roi_names(_read(file))
-
-
-def referenced_rt_series(file: str | os.PathLike) -> tuple[str, ...]:
-    """SeriesInstanceUIDs that an RTSTRUCT says its contours were drawn on."""
-    return tuple(str(item.get("SeriesInstanceUID")) for item in _series_items(_read(file)))
+def read_structures(file: str | os.PathLike) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """SeriesInstanceUIDs that an RTSTRUCT says its contours were drawn on, and the names of its structures."""
+    dataset = _read(file)
+    series = tuple(str(item.get("SeriesInstanceUID")) for item in _series_items(dataset))
+    return series, tuple(_roi_names(dataset).values())
 
 
 def read_structure_set(

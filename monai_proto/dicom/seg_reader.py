@@ -14,27 +14,22 @@ from monai_proto.dicom.header import FrameHeader, read_header
 from monai_proto.dicom.packages import dicom_package
 from monai_proto.dicom.series import DicomSeries
 
-__all__ = ["read_segment_names", "read_segmentation", "referenced_series"]
+__all__ = ["read_segmentation", "read_segments"]
 
 _TOLERANCE = 1e-3  # mm that a pixel may lie off a voxel of the series
 
 
-def read_segment_names(file: str | os.PathLike) -> dict[int, str]:
-    """Label of each segment by its number, without the background of a label map; the header alone is read."""
-    dataset = dicom_package("pydicom").dcmread(
-        os.fspath(file), stop_before_pixels=True, specific_tags=["SegmentSequence"]
-    )
+def read_segments(file: str | os.PathLike) -> tuple[tuple[str, ...], dict[int, str]]:
+    """
+    SeriesInstanceUIDs that a SEG names as its sources, and the label of each segment by its number, without the
+    background of a label map; the header alone is read.
+    """
+    tags = ["ReferencedSeriesSequence", "SegmentSequence"]
+    dataset = dicom_package("pydicom").dcmread(os.fspath(file), stop_before_pixels=True, specific_tags=tags)
+    series = tuple(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
     segments = dataset.get("SegmentSequence") or []
     names = {int(item.SegmentNumber): str(item.get("SegmentLabel") or item.SegmentNumber) for item in segments}
-    return {number: name for number, name in names.items() if number}
-
-
-def referenced_series(file: str | os.PathLike) -> tuple[str, ...]:
-    """SeriesInstanceUIDs that a SEG names as its sources."""
-    dataset = dicom_package("pydicom").dcmread(
-        os.fspath(file), stop_before_pixels=True, specific_tags=["ReferencedSeriesSequence"]
-    )
-    return tuple(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
+    return series, {number: name for number, name in names.items() if number}
 
 
 def read_segmentation(

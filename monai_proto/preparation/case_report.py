@@ -6,14 +6,16 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from monai_proto.data.atomic_write import write_text_atomically
+from monai_proto.data.case import Case
 
-__all__ = ["CaseRecord", "CaseReport"]
+__all__ = ["CaseRecord", "CaseReport", "report_cases"]
 
 _COLUMNS = ("case", "status", "split", "files", "reasons")
 
@@ -121,6 +123,38 @@ class CaseReport:
         """Write ``report.csv`` and ``summary.txt`` into an existing folder, each whole or not at all."""
         write_text_atomically(Path(folder) / "report.csv", self.table())
         write_text_atomically(Path(folder) / "summary.txt", self.summary())
+
+
+AnyCase = TypeVar("AnyCase", bound=Case)
+
+
+def report_cases(
+    title: str,
+    parts: Mapping[str, Iterable[AnyCase]],
+    cases: Iterable[AnyCase],
+    remarks: Iterable[str] = (),
+    files_of: Callable[[AnyCase], Iterable[str]] = attrgetter("files"),
+) -> CaseReport:
+    """
+    What became of every case: part by part, then those that were left out.
+
+    Args:
+        title: see :class:`CaseReport`.
+        parts: the cases of each part of the split.
+        cases: all cases; those with problems were left out.
+        remarks: lines on the data set as a whole.
+        files_of: which files the report names; by default those that the case has.
+    """
+    report = CaseReport(title)
+    for part, members in parts.items():
+        for case in members:
+            report.include(case.case, part, files_of(case), case.notes)
+    for case in cases:
+        if case.problems:
+            report.exclude(case.case, files_of(case), case.why_left_out)
+    for remark in remarks:
+        report.remark(remark)
+    return report
 
 
 def _section(heading: str, lines: Iterable[str]) -> list[str]:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import typer
 
-from monai_proto.cli.prepare_script import exit_on_error, report_nothing_usable, report_written, split_names
+from monai_proto.cli.prepare_script import exit_on_error, report_prepared, split_names
 from monai_proto.preparation import CaseReport
+from monai_proto.preparation.prepared import Prepared
 
 
 @pytest.mark.parametrize(
@@ -32,13 +33,13 @@ def test_an_unknown_error_and_an_exit_pass():
 
 def test_report_is_printed_with_what_comes_next(tmp_path, capsys):
     report = CaseReport("liver")
-    report_written(report, tmp_path / "out", ". Key: k", num_labelled=3)
+    report_prepared(Prepared(report, tmp_path / "out", also_written=". Key: k", overrides={"num_labelled": 3}))
     printed = capsys.readouterr().out
     assert report.summary().strip() in printed
     assert "summary.txt. Key: k\n" in printed
     assert printed.endswith(f"Train with dataset_dir={tmp_path / 'out'} num_labelled=3\n")
     with pytest.raises(typer.Exit) as raised:
-        report_nothing_usable(report, "no usable image")
+        report_prepared(Prepared(report, lacking="no usable image"))
     assert raised.value.exit_code == 1
     printed = capsys.readouterr()
     assert report.summary().strip() in printed.out

@@ -99,10 +99,13 @@ def test_a_list_that_does_not_fit_is_neither_written_nor_read(
     ("content", "message"),
     [
         ("{", "is not valid JSON"),
-        ("[]", "is not one of a classification data set"),
-        (json.dumps({**PROPERTIES, "task": "segmentation", "training": []}), "is not one of a classification"),
+        ("[]", r"must be a JSON object, got \[\]"),
+        (
+            json.dumps({**PROPERTIES, "task": "segmentation", "training": []}),
+            "task: must be 'classification', got 'segmentation'",
+        ),
         (json.dumps(PROPERTIES), "has no list training"),
-        (json.dumps({**PROPERTIES, "training": {}}), "training must be a list, got a dict"),
+        (json.dumps({**PROPERTIES, "training": {}}), r"training: must be a list, got \{\}"),
         (json.dumps({**PROPERTIES, "training": []}), "has no items under training"),
     ],
 )

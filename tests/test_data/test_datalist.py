@@ -223,11 +223,11 @@ def test_number_of_labelled_cases_out_of_range(
     [
         (None, r"dataset\.json does not exist"),
         ("{", r"dataset\.json is not valid JSON"),
-        ("[]", "has no list training"),
+        ("[]", r"must be a JSON object, got \[\]"),
         ('{"name": "x"}', "has no list training"),
         ('{"training": []}', "empty list training"),
-        ('{"training": [{"image": "a.nii.gz"}]}', "an item of training must have paths image and label"),
-        ('{"training": [{"image": ["a", "b"], "label": "c"}]}', "must have paths image and label"),
+        ('{"training": [{"image": "a.nii.gz"}]}', r"training\[0\]: has no text label"),
+        ('{"training": [{"image": ["a", "b"], "label": "c"}]}', r"training\[0\]\.image: must be a text"),
     ],
 )
 def test_data_list_that_is_wrong(tmp_path: Path, content: str | None, message: str) -> None:

@@ -339,7 +339,7 @@ def test_table_gives_lesions_and_splits(prepare, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "masks", "metadata.csv", "out"]
     table.write_text("lesion_id,image_id,split\nL1,c0,practice\n")
     result = prepare(masks=tmp_path / "masks", table=table, output=tmp_path / "odd")
-    assert "line 2: split must be one of" in text(result)
+    assert "line 2: split must be train, validation or test, got 'practice'" in text(result)
 
 
 @pytest.mark.parametrize(
@@ -369,8 +369,14 @@ def test_broken_files_of_annotators_and_a_used_output(prepare, tmp_path: Path):
     picture(tmp_path, "a.png")
     (tmp_path / "boxes.csv").write_text("image,x1\na,3\n")
     assert "lacks the columns small_x1" in text(prepare(boxes=tmp_path / "boxes.csv"))
-    (tmp_path / "boxes.json").write_text("[]")
-    assert "has no list images" in text(prepare(coco=tmp_path / "boxes.json"))
+    for content, message in (
+        ("[]", "boxes.json must be a JSON object, got []"),
+        ("{}", "boxes.json has no list images"),
+        ('{"images": [{"id": [1]}], "annotations": []}', "boxes.json, images[0].id: must be a text or number"),
+        ('{"images": [], "annotations": [3]}', "boxes.json, annotations[0]: must be a JSON object, got 3"),
+    ):
+        (tmp_path / "boxes.json").write_text(content)
+        assert message in text(prepare(coco=tmp_path / "boxes.json"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
     result = prepare(boxes=tmp_path / "boxes.csv")

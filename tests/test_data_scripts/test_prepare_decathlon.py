@@ -233,6 +233,44 @@ def test_folder_without_a_data_list(prepare, tmp_path: Path) -> None:
     assert "label values out of range: 2, expected one of 0, 1" in result.output
 
 
+def test_folders_of_patients_with_files_of_the_same_name(prepare, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for patient in "ABCDE":
+        for day in (1, 2):
+            folder = tmp_path / "source" / f"patient{patient}" / f"day{day}"
+            _save(folder / "t1.nii.gz", generator.normal(size=SHAPE).astype(np.float32))
+            if (patient, day) != ("A", 1):
+                _save(folder / "seg.nii.gz", np.resize(np.array([0, 1, 2], np.uint8), SHAPE))
+    options = {"source": tmp_path / "source", "images": "*/*/t1.nii.gz", "labels": "*/*/seg.nii.gz"}
+    result = prepare(**options, output=tmp_path / "out", validation_fraction=0.4)
+    assert result.exit_code == 0, result.output
+    parts = load_semi_supervised_datalist(tmp_path / "out", None)
+    cases = [Path(item["image"]).name for items in parts.values() for item in items]
+    assert sorted(cases) == [f"patient{p}_day{d}_t1.nii.gz" for p in "ABCDE" for d in (1, 2)]
+    training, validation = (
+        {item["patient_id"] for part in names for item in parts[part]}
+        for names in (("labelled", "unlabelled"), ("validation",))
+    )
+    assert training.isdisjoint(validation)
+    assert training | validation == {f"patient{p}" for p in "ABCDE"}
+    for item in parts["labelled"]:
+        assert Path(item["label"]).name == Path(item["image"]).name
+        original = tmp_path / "source" / Path(item["image"]).name.removesuffix("_t1.nii.gz").replace("_", "/")
+        assert Path(item["image"]).read_bytes() == (original / "t1.nii.gz").read_bytes()
+        assert Path(item["label"]).read_bytes() == (original / "seg.nii.gz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+    for wrong, message in (
+        ({"labels": "seg.nii.gz"}, "must have the same wildcards"),
+        ({"images": "*/*/t2.nii.gz"}, "fits no .nii.gz or .nii file"),
+        ({"task": "Task04_Hippocampus"}, "no --task, --url or hash"),
+    ):
+        result = prepare(**{**options, **wrong}, output=tmp_path / "other")
+        assert result.exit_code == 2
+        assert message in _text(result).replace("│ ", "")
+    result = prepare(source=tmp_path / "source", images="*/t1.nii.gz", output=tmp_path / "other")
+    assert "--images and --labels belong together" in _text(result).replace("│ ", "")
+
+
 def test_multi_channel_images_need_declared_modalities(prepare, tmp_path: Path) -> None:
     for index in range(3):
         _case(tmp_path / "source", f"c{index}", seed=index)

@@ -226,13 +226,17 @@ def test_class_folders_in_place(prepare, tmp_path: Path) -> None:
     assert {name: after[name] for name in before} == before
     parts = load_classification_datalist(source)
     assert [len(items) for items in parts.values()] == [6, 2, 4]
-    # again on the result; but a list of somebody else's is not overwritten
+    # again on the result; a list of somebody else's is kept, and is never overwritten
     assert prepare(source=source, output=source).exit_code == 0
     assert (source / "dataset.json").read_bytes() == after["dataset.json"]
     (source / "dataset.json").write_text("{}")
+    assert prepare(source=source, output=source).exit_code == 0
+    assert (source / "dataset.original.json").read_text() == "{}"
+    (source / "dataset.json").write_text("[]")
     result = prepare(source=source, output=source)
     assert result.exit_code == 2
-    assert "is not from this script: move it away" in text(result)
+    assert "dataset.original.json exists already: move it away" in text(result)
+    assert (source / "dataset.json").read_text() == "[]"
 
 
 def test_files_left_in_place_are_listed_with_absolute_paths(prepare, tmp_path: Path) -> None:

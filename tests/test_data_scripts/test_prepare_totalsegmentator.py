@@ -180,7 +180,7 @@ def test_the_split_of_meta_csv_is_kept_and_patients_stay_together(prepare, sourc
         ({"organs": "liver,pancreas"}, "no subject has segmentations/pancreas.nii.gz; there are liver, spleen"),
         ({"organs": "liver,,spleen"}, "names with commas"),
         ({"organs": "a=liver,b=liver"}, "names the mask liver more than once"),
-        ({"organs": "liver,spleen", "labelled": 99}, "num_labelled"),
+        ({"organs": "liver,spleen", "labelled": 99}, "--labelled 99 is more than the 5 pairs"),
         ({"organs": "liver", "image_name": "mri.nii.gz", "source": "nowhere"}, "nowhere is not a folder"),
     ],
 )
@@ -198,7 +198,10 @@ def test_an_output_with_content_and_an_unknown_split_are_errors(prepare, source,
     assert (result.exit_code, "not an empty folder" in result.output) == (2, True)
     (source / "meta.csv").write_text("image_id;split\ns0000;somewhere\n")
     result = prepare(source=source, output=tmp_path / "new", organs="liver")
-    assert (result.exit_code, "must be one of train, val and test, got 'somewhere'" in result.output) == (2, True)
+    assert (result.exit_code, "line 2: split must be train, validation or test, got 'somewhere'" in result.output) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.real_data

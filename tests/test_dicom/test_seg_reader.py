@@ -10,7 +10,7 @@ from dicom_files import OBLIQUE, write_series
 from highdicom.sr import CodedConcept
 
 from monai_proto.dicom.header import read_header
-from monai_proto.dicom.seg_reader import read_segment_names, read_segmentation, referenced_series
+from monai_proto.dicom.seg_reader import read_segmentation, read_segments
 from monai_proto.dicom.series import assemble_series
 
 SHAPE = (7, 6, 5)
@@ -90,8 +90,7 @@ def test_each_kind_comes_back_in_place(series, tmp_path, kind, reverse):
     label, notes = read_segmentation(file, series, VALUES)
     np.testing.assert_array_equal(label, _oracle(FIRST, SECOND))
     assert notes == (["is fractional: half and more is inside"] if kind == "FRACTIONAL" else [])
-    assert read_segment_names(file) == {1: "a", 2: "b"}
-    assert referenced_series(file) == (series.first.series_uid,)
+    assert read_segments(file) == ((series.first.series_uid,), {1: "a", 2: "b"})
 
 
 def test_half_of_a_fraction_is_inside(series, tmp_path):

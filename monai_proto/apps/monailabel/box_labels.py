@@ -27,6 +27,7 @@ from PIL import Image
 from monai_proto.apps.monailabel.label_checks import is_picture, label_problem
 from monai_proto.data.atomic_write import write_text_atomically
 from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.json_file import read_json
 from monai_proto.data.volume_slices import SliceOptions
 
 __all__ = ["BOXES_TAG", "boxed_items", "read_client_boxes", "write_boxes"]
@@ -50,10 +51,7 @@ def read_client_boxes(file: str | os.PathLike, image: str | os.PathLike) -> list
             inside of the image.
     """
     if str(file).lower().endswith(".json"):
-        try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"Boxes are not valid JSON: {error}.") from error
+        content = read_json(file, "Boxes")
         if isinstance(content, Mapping) and isinstance(content.get("markups"), list):
             objects = _from_markups(content["markups"], image)
         elif isinstance(content, Mapping) and isinstance(content.get("objects"), list):

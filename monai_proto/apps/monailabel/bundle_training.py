@@ -19,6 +19,7 @@ from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.request_options import chosen_option
 from monai_proto.apps.monailabel.workspace import MODEL_NAME, BundleCopy, publish_model
 from monai_proto.data.atomic_write import write_text_atomically
+from monai_proto.data.bundle_metadata import METADATA_NAME, read_metadata
 
 __all__ = ["BundleTraining", "held_out", "loader"]
 
@@ -39,7 +40,7 @@ class BundleTraining(TrainTask):
     """
 
     def __init__(self, bundle: BundleCopy) -> None:
-        metadata = json.loads((bundle.path / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        metadata = read_metadata(bundle.path / "configs" / METADATA_NAME)
         super().__init__(metadata.get("description", ""))
         self.bundle = bundle
         self.version = metadata.get("version")

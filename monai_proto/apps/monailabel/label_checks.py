@@ -9,17 +9,17 @@ import torch
 from monai.transforms import LoadImage
 from PIL import Image, UnidentifiedImageError
 
+from monai_proto.data.picture_files import PICTURE_SUFFIXES
 from monai_proto.data.voxel_grid import grid_deviation
 
 __all__ = ["is_picture", "label_problem"]
 
-PICTURE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _TOLERANCE = 1e-3  # mm, as when training loads the pair
 
 
 def is_picture(file: str | os.PathLike) -> bool:
     """Whether a file is a photograph, by its name."""
-    return os.fspath(file).lower().endswith(PICTURE_EXTENSIONS)
+    return os.fspath(file).lower().endswith(PICTURE_SUFFIXES)
 
 
 def label_problem(image: str | os.PathLike, label: str | os.PathLike) -> str | None:

@@ -31,7 +31,7 @@ from monai_proto.apps.monailabel.refusals import refuse
 from monai_proto.data.atomic_write import new_folder_atomically
 from monai_proto.data.nifti import write_nifti
 from monai_proto.dicom.pixels import read_pixels
-from monai_proto.dicom.seg_reader import read_segment_names, read_segmentation
+from monai_proto.dicom.seg_reader import read_segmentation, read_segments
 from monai_proto.dicom.seg_writer import Algorithm, write_segmentation
 from monai_proto.dicom.segments import Segment
 from monai_proto.dicom.series_folder import open_series
@@ -249,7 +249,7 @@ class WebStudies(CheckedLabels, DICOMWebDatastore):
             with tempfile.TemporaryDirectory(dir=self._datastore_path) as folder:
                 seg, file = Path(folder) / "seg.dcm", Path(folder) / f"{study}.nii.gz"
                 instances[-1].save_as(seg, enforce_file_format=True)
-                series, values = open_series(self._source(study)), self._classes.values(read_segment_names(seg))
+                series, values = open_series(self._source(study)), self._classes.values(read_segments(seg)[1])
                 try:
                     mask, notes = read_segmentation(seg, series, values)
                 except ValueError as error:

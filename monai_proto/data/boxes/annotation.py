@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from monai_proto.data.boxes.from_mask import boxes_from_mask, require_box_options
+from monai_proto.data.case import Case
 
 __all__ = ["BoxAnnotation", "BoxOptions", "mark_repeated_cases"]
 
@@ -20,7 +21,7 @@ _LEAST_OBJECT_SHARE = 0.9  # of the small box: below it, what the boxes say of t
 
 
 @dataclass
-class BoxAnnotation:
+class BoxAnnotation(Case):
     """
     An object, its boxes, and what was found to be wrong with them.
 
@@ -39,11 +40,9 @@ class BoxAnnotation:
         declared_size: (H, W) of the picture that the boxes were drawn on, where their file says it.
         subject: patient or lesion that the picture is of; the image itself when None.
         split: ``"training"``, ``"validation"`` or ``"test"``; empty until it is known.
-        problems: why the object cannot be used.
-        notes: what a user of the object should know.
+        checksums, problems, notes: see :class:`monai_proto.data.case.Case`.
     """
 
-    case: str
     image: Path | None
     image_id: str
     small_box: Sequence[float] | None = None
@@ -56,12 +55,35 @@ class BoxAnnotation:
     declared_size: tuple[int, int] | None = None
     subject: str | None = None
     split: str = ""
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
+    @property
     def files(self) -> list[str]:
-        """The files that are there, for a report."""
+        """The files that the object has."""
         return [str(file) for file in (self.image, self.mask) if file is not None]
+
+    @property
+    def image_file(self) -> Path:
+        """
+        The picture or volume of an object that has one.
+
+        Raises:
+            ValueError: when it has none.
+        """
+        if self.image is None:
+            raise ValueError(f"object {self.case} has no image.")
+        return self.image
+
+    @property
+    def boxes(self) -> tuple[Sequence[float], Sequence[float]]:
+        """
+        The small and the big box of an object whose boxes are known.
+
+        Raises:
+            ValueError: when they are not.
+        """
+        if self.small_box is None or self.big_box is None:
+            raise ValueError(f"object {self.case} has no boxes.")
+        return self.small_box, self.big_box
 
     def as_item(self, folder: str | os.PathLike, with_mask: bool = True) -> dict[str, Any]:
         """
@@ -71,10 +93,11 @@ class BoxAnnotation:
             folder: where the data list will lie.
             with_mask: whether the item names its mask.
         """
+        small, big = ([round(float(value), _DECIMALS) for value in box] for box in self.boxes)
         item: dict[str, Any] = {
-            "image": _relative(self.image, folder),
-            "small_box": [round(float(value), _DECIMALS) for value in self.small_box],
-            "big_box": [round(float(value), _DECIMALS) for value in self.big_box],
+            "image": _relative(self.image_file, folder),
+            "small_box": small,
+            "big_box": big,
             "image_id": self.case,
             "patient_id": self.subject or self.image_id,
         }
@@ -95,7 +118,7 @@ def mark_repeated_cases(annotations: Iterable[BoxAnnotation]) -> None:
         if not annotation.problems:
             by_case.setdefault(annotation.case, []).append(annotation)
     for case, same in by_case.items():
-        if len({(tuple(one.small_box), tuple(one.big_box)) for one in same}) > 1:
+        if len({tuple(tuple(box) for box in one.boxes) for one in same}) > 1:
             places = ", ".join(one.source for one in same)
             for one in same:
                 one.problems.append(f"annotated {len(same)} times with different boxes ({places}): name the objects")

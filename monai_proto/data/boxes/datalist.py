@@ -11,7 +11,8 @@ from typing import Any
 from monai_proto.data.atomic_write import write_text_atomically
 from monai_proto.data.boxes.annotation import BoxAnnotation
 from monai_proto.data.boxes.checks import box_problems
-from monai_proto.data.datalist import DATALIST_NAME
+from monai_proto.data.datalist import DATALIST_NAME, datalist_file
+from monai_proto.data.json_file import read_json
 from monai_proto.data.subject_split import draw_subjects, require_disjoint_subjects, split_subjects
 
 __all__ = ["BOX_PARTS", "BOX_TASK", "datalist_task", "divide_boxed_items", "read_box_datalist", "write_box_datalist"]
@@ -22,6 +23,20 @@ _CONVENTION = (
     "[x1, y1, x2, y2] in pixels of the upright picture, or of the slice as stored with x along its last axis; edges: "
     "pixel column i reaches from i to i + 1, the whole image is [0, 0, width, height]"
 )
+_ITEMS = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "string"}, "mask": {"type": ["string", "null"]}},
+}
+_SCHEMA = {
+    "type": "object",
+    "required": ["task", "training"],
+    "properties": {
+        "task": {"const": BOX_TASK},
+        "training": {"type": "array", "items": _ITEMS},
+        **{part: {"type": ["array", "null"], "items": _ITEMS} for part in ("validation", "test")},
+    },
+}
 
 
 def write_box_datalist(
@@ -80,20 +95,8 @@ def read_box_datalist(dataset_dir: str | os.PathLike) -> dict[str, Any]:
         ValueError: when the file is missing or no data list of boxes, an item lacks an image or good boxes, a file of
             an item does not exist, or a subject is in two parts.
     """
-    file = Path(os.path.abspath(dataset_dir))
-    file = file / DATALIST_NAME if file.is_dir() else file
-    if not file.is_file():
-        raise ValueError(f"Data list {file} does not exist; data_scripts/prepare_boxes.py writes one.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"Data list {file} is not valid JSON: {error}.") from error
-    if (
-        not isinstance(content, dict)
-        or content.get("task") != BOX_TASK
-        or not isinstance(content.get("training"), list)
-    ):
-        raise ValueError(f'Data list {file} has no task "{BOX_TASK}" and list training.')
+    file = datalist_file(dataset_dir)
+    content = read_json(file, "Data list", _SCHEMA, if_missing="; data_scripts/prepare_boxes.py writes one")
     for part in BOX_PARTS:
         content[part] = [_resolved_item(item, part, file) for item in content.get(part) or []]
     _require_subjects_on_one_side({part: content[part] for part in BOX_PARTS}, f"Data list {file}")
@@ -103,8 +106,8 @@ def read_box_datalist(dataset_dir: str | os.PathLike) -> dict[str, Any]:
 def datalist_task(file: Path) -> Any:
     """What a data list says it is for; ``BOX_TASK`` where it cannot be read, since that list's reader says why."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        content = read_json(file)
+    except ValueError:
         return BOX_TASK
     return content.get("task") if isinstance(content, dict) else BOX_TASK
 
@@ -146,9 +149,7 @@ def divide_boxed_items(
     return {**parts, "training": training}
 
 
-def _resolved_item(item: Any, part: str, file: Path) -> dict[str, Any]:
-    if not isinstance(item, dict) or not isinstance(item.get("image"), str):
-        raise ValueError(f"Data list {file}: an item of {part} must name an image, got {item}.")
+def _resolved_item(item: dict[str, Any], part: str, file: Path) -> dict[str, Any]:
     problems = box_problems(item.get("small_box"), item.get("big_box"))
     if problems:
         raise ValueError(f"Data list {file}, {part}, {item['image']}: {'; '.join(problems)}.")

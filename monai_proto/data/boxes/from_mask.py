@@ -61,7 +61,7 @@ def boxes_from_mask(
     bounds = _bounding_box(pixels)
     sides = np.tile(bounds[2:] - bounds[:2], 2)
     outwards = np.array([-1.0, -1.0, 1.0, 1.0])
-    moves = random_state.uniform(-jitter, jitter, (2, 4)) if jitter else np.zeros((2, 4))
+    moves = np.zeros((2, 4)) if random_state is None else random_state.uniform(-jitter, jitter, (2, 4))
     big = bounds + outwards * sides * np.maximum(big_margin + moves[0], 0.0)
     big = np.clip(big, 0.0, [width, height, width, height])
     if small_placement == "inscribed":

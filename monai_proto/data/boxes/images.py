@@ -14,7 +14,7 @@ from PIL import Image
 from monai_proto.data.boxes.datalist import BOX_PARTS, BOX_TASK, datalist_task, divide_boxed_items, read_box_datalist
 from monai_proto.data.boxes.from_mask import boxes_from_mask
 from monai_proto.data.classification_datalist import load_classification_datalist
-from monai_proto.data.datalist import DATALIST_NAME
+from monai_proto.data.datalist import datalist_file
 
 __all__ = ["load_boxed_images"]
 
@@ -49,8 +49,7 @@ def load_boxed_images(
         ValueError: when the list is missing or of another kind, an image has neither boxes nor mask, there are fewer
             training images than asked for, or validation lacks masks.
     """
-    file = Path(os.path.abspath(dataset_dir))
-    file = file / DATALIST_NAME if file.is_dir() else file
+    file = datalist_file(dataset_dir)
     if datalist_task(file) == BOX_TASK:
         content = read_box_datalist(file)
         parts = {part: content[part] for part in BOX_PARTS}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from monai_proto.data.boxes.images import load_boxed_images
 from monai_proto.data.datalist import DATALIST_NAME
+from monai_proto.data.json_file import read_json
 from monai_proto.data.picture_files import PictureFolder
 
 __all__ = ["list_prompted_images", "prompt_entries", "read_prompts"]
@@ -78,12 +78,7 @@ def read_prompts(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: naming the file, when it cannot be read or holds no dictionary.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"prompts {file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"prompts {file} must be a dictionary from image names to prompts.")
+    content: dict[str, Any] = read_json(file, "prompts", {"type": "object"})
     return content
 
 
@@ -121,9 +116,7 @@ def prompt_entries(prompt: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def _named_prompts(file: Path) -> dict[str, dict[str, Any]]:
-    content = read_prompts(file)
-    if not all(isinstance(prompt, dict) for prompt in content.values()):
-        raise ValueError(f'prompts {file} must be {{"image name": {{"box": [x1, y1, x2, y2]}}, ...}}.')
+    content = read_json(file, "prompts", {"type": "object", "additionalProperties": {"type": "object"}})
     return {name: prompt_entries(prompt, f"{file}, {name}") for name, prompt in content.items()}
 
 

@@ -86,7 +86,7 @@ def _from_file(path: Path, file: Path, axis: str | int) -> list[dict[str, Any]]:
 
 def _expanded(entry: dict[str, Any], source: str) -> list[dict[str, Any]]:
     """One prompt for every slice that an entry names."""
-    place = entry.get("slice")
+    place: Any = entry.get("slice")
     first, last = place if isinstance(place, list | tuple) and len(place) == 2 else (place, place)
     if not all(isinstance(index, int) and not isinstance(index, bool) for index in (first, last)) or first > last:
         raise ValueError(f"{source}: slice must be an index, or first and last of several, got {place}.")

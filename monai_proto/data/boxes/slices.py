@@ -12,7 +12,7 @@ from monai.data import check_missing_files
 
 from monai_proto.data.boxes.annotation import BoxAnnotation, BoxOptions
 from monai_proto.data.boxes.datalist import BOX_PARTS, BOX_TASK, datalist_task, divide_boxed_items, read_box_datalist
-from monai_proto.data.datalist import DATALIST_NAME, read_datalist
+from monai_proto.data.datalist import datalist_file, read_datalist
 from monai_proto.data.nifti import case_name
 from monai_proto.data.volume_slices import SliceOptions, boxes_of_volume_pairs, label_groups
 
@@ -65,8 +65,7 @@ def load_boxed_slices(
             masks.
     """
     slice_options = SliceOptions(str(axis), str(slices), label_groups(labels), min_pixels)
-    file = Path(os.path.abspath(dataset_dir))
-    file = file / DATALIST_NAME if file.is_dir() else file
+    file = datalist_file(dataset_dir)
     if datalist_task(file) == BOX_TASK:
         parts = _listed_slices(file, slice_options)
     else:

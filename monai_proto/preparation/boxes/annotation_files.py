@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +9,28 @@ from typing import Any
 
 from monai_proto.data.boxes.annotation import BoxAnnotation, mark_repeated_cases
 from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.json_file import read_json
 from monai_proto.data.picture_files import PictureFolder
+from monai_proto.data.table_file import read_table
 
 __all__ = ["BOX_COLUMNS", "read_box_coco", "read_box_csv"]
 
 BOX_COLUMNS = tuple(f"{box}_{corner}" for box in ("small", "big") for corner in ("x1", "y1", "x2", "y2"))
+_Box = tuple[str, list[float], str]  # object, corners, where it stands
+_Pair = tuple[str, list[float], list[float], str]  # object, small, big, where it stands
+_ID = {"type": ["string", "number", "null"]}
+_SCHEMA = {
+    "type": "object",
+    "required": ["images", "annotations"],
+    "properties": {
+        "images": {"type": "array", "items": {"type": "object", "properties": {"id": _ID}}},
+        "annotations": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"image_id": _ID, "category_id": _ID}},
+        },
+        "categories": {"type": ["array", "null"], "items": {"type": "object", "properties": {"id": _ID}}},
+    },
+}
 
 
 def read_box_csv(
@@ -34,22 +49,17 @@ def read_box_csv(
         one annotation a row, with problems where the image is missing, a number is none, or an object comes twice.
 
     Raises:
-        ValueError: when the file does not exist, lacks a column or has no row.
+        ValueError: when the file does not exist, is no table, lacks a column or has no row.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise ValueError(f"Boxes file {file} does not exist.")
-    annotations = []
-    # utf-8-sig: spreadsheets put a byte order mark before the first column's name
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        missing = [column for column in ("image", *BOX_COLUMNS) if column not in (rows.fieldnames or [])]
-        if missing:
-            raise ValueError(f"Boxes file {file} lacks the columns {', '.join(missing)}: it has {rows.fieldnames}.")
-        for row in rows:
-            annotations.append(_annotation(row, f"{file.name} line {rows.line_num}", images, inclusive_corners))
-    if not annotations:
-        raise ValueError(f"Boxes file {file} has no row.")
+    table = read_table(file, "Boxes file")
+    missing = [column for column in ("image", *BOX_COLUMNS) if table.find(column) is None]
+    if missing:
+        raise ValueError(f"{table.name} lacks the columns {', '.join(missing)}: it has {list(table.columns)}.")
+    if not table.rows:
+        raise ValueError(f"{table.name} has no row.")
+    annotations = [
+        _annotation(row.cells, f"{table.file.name} line {row.line}", images, inclusive_corners) for row in table.rows
+    ]
     mark_repeated_cases(annotations)
     return annotations
 
@@ -74,7 +84,7 @@ def read_box_coco(file: str | os.PathLike, images: PictureFolder) -> list[BoxAnn
     Raises:
         ValueError: when the file does not exist, is not JSON, or lacks the lists ``images`` or ``annotations``.
     """
-    content = _read(Path(file))
+    content = read_json(file, "COCO file", _SCHEMA)
     categories = {category.get("id"): str(category.get("name")) for category in content.get("categories") or []}
     entries: dict[Any, list[dict[str, Any]]] = {image.get("id"): [] for image in content["images"]}
     annotations = []
@@ -92,7 +102,7 @@ def read_box_coco(file: str | os.PathLike, images: PictureFolder) -> list[BoxAnn
 
 
 def _annotation(row: dict[str, str], source: str, images: PictureFolder, inclusive_corners: bool) -> BoxAnnotation:
-    name, object_name = (row["image"] or "").strip(), (row.get("object") or "").strip()
+    name, object_name = row["image"], row.get("object", "")
     image, problem = images.find(name)
     case = images.case_of(image) if image else name or source
     image_id = image.stem if image else case
@@ -101,7 +111,7 @@ def _annotation(row: dict[str, str], source: str, images: PictureFolder, inclusi
         annotation.problems.append(f"{source}: {problem}" if name else f"{source}: image is empty")
     try:
         numbers = [float(row[column]) for column in BOX_COLUMNS]
-    except (TypeError, ValueError):
+    except ValueError:
         cells = [row[column] for column in BOX_COLUMNS]
         annotation.problems.append(f"{source}: boxes must be eight numbers, got {cells}")
         return annotation
@@ -111,20 +121,6 @@ def _annotation(row: dict[str, str], source: str, images: PictureFolder, inclusi
     return annotation
 
 
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise ValueError(f"COCO file {file} does not exist.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"COCO file {file} is not valid JSON: {error}.") from error
-    for key in ("images", "annotations"):
-        entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"COCO file {file} has no list {key}.")
-    return content
-
-
 def _objects_of_image(
     image: Mapping[str, Any], entries: list[dict[str, Any]], categories: Mapping[Any, str], images: PictureFolder
 ) -> list[BoxAnnotation]:
@@ -132,9 +128,10 @@ def _objects_of_image(
     found, problem = images.find(name)
     case = images.case_of(found) if found else name or f"image {image.get('id')}"
     image_id = found.stem if found else case
-    declared_size = (image.get("height"), image.get("width"))
+    height, width = image.get("height"), image.get("width")
+    declared_size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     problems = [problem] if problem else []
-    boxes: dict[str, list[tuple[str, list[float], str]]] = {"small": [], "big": []}
+    boxes: dict[str, list[_Box]] = {"small": [], "big": []}
     for entry in entries:
         kind, box, source = _kind(entry, categories), _corners(entry.get("bbox")), f"annotation {entry.get('id')}"
         if kind is None:
@@ -157,7 +154,7 @@ def _objects_of_image(
             small,
             big,
             source=source,
-            declared_size=declared_size if all(isinstance(side, int) for side in declared_size) else None,
+            declared_size=declared_size,
         )
         for name, small, big, source in pairs
     ]
@@ -184,7 +181,7 @@ def _corners(bbox: Any) -> list[float] | None:
     return [x, y, x + width, y + height]
 
 
-def _pairs(small: list, big: list) -> tuple[list[tuple[str, list[float], list[float], str]], str]:
+def _pairs(small: list[_Box], big: list[_Box]) -> tuple[list[_Pair], str]:
     """Small and big boxes that belong together, as (object, small, big, source), or why that cannot be said."""
     if not small or len(small) != len(big):
         return [], f"an object has one small and one big box, got {len(small)} small and {len(big)} big"
@@ -193,13 +190,14 @@ def _pairs(small: list, big: list) -> tuple[list[tuple[str, list[float], list[fl
         if name and big_name and name != big_name:
             return [], f"small box of object {name}, but big box of object {big_name}"
         return [(name or big_name, box, around, source)], ""
-    pairs = []
+    pairs: list[_Pair] = []
     for name, box, source in small:
-        around = [other for other in big if (other[0] == name if name else not box_problems(box, other[1]))]
-        if len(around) != 1:
+        fitting = [other for other in big if (other[0] == name if name else not box_problems(box, other[1]))]
+        if len(fitting) != 1:
             whose = f"object {name}" if name else source
-            return [], f"small box of {whose} fits {len(around)} big boxes, expected one: give both an attribute object"
-        pairs.append((name or str(len(pairs) + 1), box, around[0][1], source))
-    if len({tuple(around) for _, _, around, _ in pairs}) != len(big):
+            fit = f"fits {len(fitting)} big boxes, expected one"
+            return [], f"small box of {whose} {fit}: give both an attribute object"
+        pairs.append((name or str(len(pairs) + 1), box, fitting[0][1], source))
+    if len({tuple(outer) for _, _, outer, _ in pairs}) != len(big):
         return [], "two small boxes fit the same big box: give each an attribute object"
     return pairs, ""

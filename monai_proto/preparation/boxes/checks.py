@@ -12,6 +12,7 @@ from rich.progress import track
 
 from monai_proto.data.boxes.annotation import BoxAnnotation
 from monai_proto.data.boxes.checks import box_problems
+from monai_proto.data.case import CopyDropper
 from monai_proto.data.color_image import describe_conversion, read_color_image
 from monai_proto.data.picture_files import PictureFolder, short_message
 from monai_proto.preparation.image_hash import pixel_hash
@@ -50,14 +51,15 @@ def check_pictures(annotations: Iterable[BoxAnnotation], console: Console | None
     for annotation in annotations:
         if annotation.image is not None and not annotation.problems:
             by_image.setdefault(annotation.image, []).append(annotation)
-    first_with: dict[str, Path] = {}
+    copies = CopyDropper[BoxAnnotation](
+        lambda one: one.image, lambda _, first: f"duplicate: same pixels as {first.image_file.name}"
+    )
     images = track(sorted(by_image), "Checking images", console=console, disable=console is None)
     for image in images:
         picture = read_picture(image)
-        same = first_with.setdefault(picture.pixel_hash, image) if picture.pixel_hash else image
-        duplicate = [] if same == image else [f"duplicate: same pixels as {same.name}"]
         for annotation in by_image[image]:
-            annotation.problems += picture.problems + duplicate
+            annotation.problems += picture.problems
+            copies.drop(annotation, picture.pixel_hash)
             annotation.notes += picture.notes
             if picture.size is not None:
                 annotation.problems += _size_problems(annotation, picture.size)
@@ -81,7 +83,7 @@ def read_picture(file: str | os.PathLike) -> Picture:
         notes = describe_conversion(file)
     except ValueError as error:
         return Picture(problems=[f"unreadable: {short_message(error, file)}"])
-    constant = all(low == high for low, high in image.getextrema())
+    constant = len(image.getcolors(1) or ()) == 1
     problems = ["image is of a single colour"] if constant else []
     return Picture((image.height, image.width), pixel_hash(image), problems, notes)
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from monai_proto.data.boxes.annotation import BoxAnnotation
+from monai_proto.data.boxes.datalist import BOX_PARTS
+from monai_proto.data.picture_files import picture_name
 from monai_proto.data.subject_split import split_subjects
+from monai_proto.data.table_file import read_table
+from monai_proto.preparation.split_words import split_part
 
-__all__ = ["apply_split_table", "divide_by_subject"]
+__all__ = ["apply_split_table", "divide_by_subject", "parts_of"]
 
 _ID_COLUMNS = ("image_id", "image", "case")
 _SUBJECT_COLUMNS = ("lesion_id", "patient_id", "patient", "subject")
-_SPLITS = {
-    "train": "training",
-    "training": "training",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 
 def apply_split_table(annotations: Sequence[BoxAnnotation], file: str | os.PathLike) -> list[str]:
@@ -31,15 +25,15 @@ def apply_split_table(annotations: Sequence[BoxAnnotation], file: str | os.PathL
 
     Args:
         annotations: the objects.
-        file: CSV with a column image_id (or image, case), and lesion_id (or patient_id, patient, subject), split, or
+        file: table with a column image_id (or image, case), and lesion_id (or patient_id, patient, subject), split, or
             both. Splits are train, validation (val) and test.
 
     Returns:
         remarks for the report.
 
     Raises:
-        ValueError: when the file does not exist, lacks the columns, has an unknown split, or two rows of an image that
-            do not agree.
+        ValueError: when the file does not exist, is no table, lacks the columns, has an unknown split, or two rows of
+            an image that do not agree.
     """
     rows = _read(Path(file))
     unused = dict(rows)
@@ -91,32 +85,33 @@ def divide_by_subject(
     return f"drawn with seed {seed}, {known}: {shares}"
 
 
+def parts_of(annotations: Iterable[BoxAnnotation]) -> dict[str, list[BoxAnnotation]]:
+    """The objects by the name of their part; those without one are in none."""
+    parts: dict[str, list[BoxAnnotation]] = {part: [] for part in BOX_PARTS}
+    for annotation in annotations:
+        if annotation.split:
+            parts[annotation.split].append(annotation)
+    return parts
+
+
 def _read(file: Path) -> dict[str, tuple[str, str]]:
     """Subject and split of each image; empty where there is no such column."""
-    if not file.is_file():
-        raise ValueError(f"Table {file} does not exist.")
+    table = read_table(file)
+    id_column, subject_column = table.find(*_ID_COLUMNS), table.find(*_SUBJECT_COLUMNS)
+    has_split = table.find("split") is not None
+    if id_column is None or (subject_column is None and not has_split):
+        raise ValueError(
+            f"{table.name} must have a column {', '.join(_ID_COLUMNS)} and one of split, "
+            f"{', '.join(_SUBJECT_COLUMNS)}, got {list(table.columns)}."
+        )
     found: dict[str, tuple[str, str]] = {}
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        columns = rows.fieldnames or []
-        id_column = next((column for column in _ID_COLUMNS if column in columns), None)
-        subject_column = next((column for column in _SUBJECT_COLUMNS if column in columns), None)
-        if id_column is None or (subject_column is None and "split" not in columns):
-            raise ValueError(
-                f"Table {file} must have a column {', '.join(_ID_COLUMNS)} and one of split, "
-                f"{', '.join(_SUBJECT_COLUMNS)}, got {columns}."
-            )
-        for row in rows:
-            image_id = Path((row[id_column] or "").strip())
-            name = (
-                image_id.stem if image_id.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".tif") else str(image_id)
-            )
-            split = (row.get("split") or "").strip().lower()
-            if "split" in columns and split not in _SPLITS:
-                raise ValueError(
-                    f"Table {file}, line {rows.line_num}: split must be one of {', '.join(_SPLITS)}, got {split!r}."
-                )
-            values = ((row[subject_column] or "").strip() if subject_column else "", _SPLITS.get(split, ""))
-            if found.setdefault(name, values) != values:
-                raise ValueError(f"Table {file}, line {rows.line_num}: a second row of {name} says something else.")
+    for row in table.rows:
+        name = picture_name(row[id_column])
+        try:
+            split = split_part(row["split"]) if has_split else ""
+        except ValueError as error:
+            raise table.error(row, str(error)) from error
+        values = (row[subject_column] if subject_column else "", split)
+        if found.setdefault(name, values) != values:
+            raise table.error(row, f"a second row of {name} says something else.")
     return found

@@ -52,8 +52,8 @@ def boxes_of_mask_folder(
             annotation.declared_size = mask.shape
             options.annotate(annotation, mask)
     mark_repeated_cases(annotations)
-    for mask in strangers:
-        annotations.append(BoxAnnotation(mask.stem, None, mask.stem, mask=mask, problems=["mask without an image"]))
+    for file in strangers:
+        annotations.append(BoxAnnotation(file.stem, None, file.stem, mask=file, problems=["mask without an image"]))
     return annotations
 
 

@@ -1,35 +1,39 @@
-"""What became of every object that boxes were made for or read."""
+"""Writes a divided data set of boxes and its report: a new folder; the pictures stay where they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+from monai_proto.data.atomic_write import new_folder_atomically
 from monai_proto.data.boxes.annotation import BoxAnnotation
-from monai_proto.data.boxes.datalist import BOX_PARTS
+from monai_proto.data.boxes.datalist import write_box_datalist
 from monai_proto.preparation.case_report import CaseReport
 
-__all__ = ["report_boxes"]
+__all__ = ["write_box_dataset"]
 
 
-def report_boxes(annotations: Iterable[BoxAnnotation], name: str, remarks: Iterable[str] = ()) -> CaseReport:
+def write_box_dataset(
+    annotations: Iterable[BoxAnnotation],
+    properties: Mapping[str, Any],
+    report: CaseReport,
+    output: Path,
+    training_masks: bool = True,
+) -> None:
     """
+    Write ``dataset.json``, ``report.csv`` and ``summary.txt``.
+
     Args:
-        annotations: all objects, with problems where they cannot be used, else with their ``split``.
-        name: the data set's name.
-        remarks: lines on the data set as a whole.
+        annotations: objects without problems, each with its ``split``.
+        properties: properties of the data list.
+        report: the report to write.
+        output: new folder, which appears when it is complete.
+        training_masks: see :func:`write_box_datalist`.
 
-    Returns:
-        the objects of each part in turn, then those that were left out.
+    Raises:
+        ValueError: when ``output`` is a folder that is not empty.
     """
-    annotations = list(annotations)
-    report = CaseReport(name)
-    for part in BOX_PARTS:
-        for one in annotations:
-            if not one.problems and one.split == part:
-                report.include(one.case, part, one.files(), one.notes)
-    for one in annotations:
-        if one.problems:
-            report.exclude(one.case, one.files(), one.problems)
-    for remark in remarks:
-        report.remark(remark)
-    return report
+    with new_folder_atomically(output) as folder:
+        report.write(folder)
+        write_box_datalist(folder, properties, annotations, training_masks, final_folder=output)

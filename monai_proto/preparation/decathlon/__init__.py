@@ -1,1 +1,4 @@
-"""Medical Segmentation Decathlon folders, and folders laid out like them."""
+"""
+Medical Segmentation Decathlon folders, folders laid out like them, and folders of patients. Checks, division and output
+are those of :mod:`monai_proto.preparation.volumes`.
+"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from monai_proto.data.atomic_write import require_new_folder
 from monai_proto.data.datalist import DATALIST_NAME
+from monai_proto.data.json_file import read_json
 from monai_proto.data.nifti import case_name, is_apple_double, is_nifti_name
 from monai_proto.preparation.archives import fetch_archive, unpack_tar
 from monai_proto.preparation.volumes.case import VolumeCase, VolumeFolder
@@ -26,6 +26,8 @@ __all__ = ["find_decathlon_root", "open_decathlon_source", "scan_decathlon_folde
 # images, their labels, and the list that they belong to by their place
 _FOLDERS = (("imagesTr", "labelsTr", None), ("images", "labels", None), ("imagesTs", "labelsTs", "test"))
 _LISTS = ("training", "validation", "test", "unlabelled")
+# an entry that names no image is a case of the report, not an error of the whole
+_SCHEMA = {"type": "object", "properties": {part: {"type": ["array", "null"]} for part in _LISTS}}
 
 
 @contextmanager
@@ -70,7 +72,8 @@ def open_decathlon_source(
     require_new_folder(output)
     parent = Path(output).absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
-    archive = _verified(source, known_hash) if source else _fetched(url, known_hash, download_dir or parent, console)
+    folder = download_dir or parent
+    archive = _verified(source, known_hash) if source else _fetched(str(url), known_hash, folder, console)
     with TemporaryDirectory(dir=parent, prefix=f".{Path(output).name}.") as unpacked:
         if console:
             console.print(f"Unpacking {archive.name} ...")
@@ -139,7 +142,8 @@ def scan_decathlon_folder(root: Path) -> VolumeFolder:
     Raises:
         ValueError: when dataset.json cannot be read.
     """
-    content = _read_json(root / DATALIST_NAME)
+    file = root / DATALIST_NAME
+    content = read_json(file, schema=_SCHEMA) if file.is_file() else {}
     found = _FolderFiles(root)
     cases = _listed_cases(root, content, found)
     listed = {file for case in cases for file in case.files}
@@ -185,18 +189,6 @@ class _FolderFiles:
         if self.other:
             remarks.append(f"ignored, as no NIfTI files: {', '.join(sorted(self.other))}")
         return remarks
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} must hold a JSON object, got a {type(content).__name__}.")
-    return content
 
 
 def _listed_cases(root: Path, content: dict[str, Any], found: _FolderFiles) -> list[VolumeCase]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pooch
 
 from monai_proto.data.atomic_write import write_text_atomically
-from monai_proto.data.nifti import write_nifti
-from monai_proto.data.volume_checks import check_pair
+from monai_proto.data.nifti import Volume, VolumeProblem, voxel_hash, write_nifti
+from monai_proto.data.volume_checks import check_image, check_label_values, check_same_affine, check_same_shape
 from monai_proto.dicom.header import read_header, read_tags
 from monai_proto.dicom.pixels import read_pixels
 from monai_proto.dicom.series import DicomSeries, SeriesRejectedError, assemble_series
@@ -108,7 +109,10 @@ def convert_series(job: SeriesJob) -> ConvertedSeries:
         series = assemble_series(headers, job.keep_derived, job.min_slices)
         result.notes += series.notes
         result.copies = [os.path.relpath(file, job.root) for file in series.copies]
-        write_nifti(folder / "image.nii.gz", read_pixels(series), series.affine)
+        image = Volume(str(folder / "image.nii.gz"), read_pixels(series), series.affine)
+        write_nifti(Path(image.file), image.data, image.affine)
+        result.image_hash = voxel_hash(image)
+        problems = check_image(image)
     except SeriesRejectedError as error:
         result.problems += error.reasons
     except ValueError as error:
@@ -116,8 +120,15 @@ def convert_series(job: SeriesJob) -> ConvertedSeries:
     except MemoryError:
         result.problems.append("does not fit into memory")
     else:
-        _add_label(job, series, folder, result)
-        _check(folder, result)
+        # its voxels are not needed for a label to be checked, and a label may need the memory
+        grid = replace(image, data=np.broadcast_to(np.uint8(0), image.data.shape))
+        del image
+        problems += _add_label(job, series, grid, folder, result)
+        for problem in problems:
+            text = f"{Path(problem.file).name}: {problem.message}"
+            (result.notes if problem.is_warning else result.problems).append(text)
+        keys = ["image", *(["label"] if result.labels else [])]
+        result.checksums = {key: pooch.file_hash(str(folder / f"{key}.nii.gz"), "sha256") for key in keys}
         result.tags = read_tags(series.first.file, job.keep_tags)
     content = {"fingerprint": fingerprint, **asdict(result)}
     write_text_atomically(folder / _OUTCOME, json.dumps(content, indent=1) + "\n")
@@ -135,21 +146,16 @@ def _read_outcome(folder: Path, fingerprint: str) -> ConvertedSeries | None:
     return outcome if outcome.problems or (folder / "image.nii.gz").is_file() else None
 
 
-def _add_label(job: SeriesJob, series: DicomSeries, folder: Path, result: ConvertedSeries) -> None:
+def _add_label(
+    job: SeriesJob, series: DicomSeries, grid: Volume, folder: Path, result: ConvertedSeries
+) -> list[VolumeProblem]:
+    """Write the label, if there is one; returns what the checks of every other preparation find wrong with it."""
     label, result.label_problems = read_series_label(job.root, job.labels, series, job.label_names)
-    if label:
-        write_nifti(folder / "label.nii.gz", label.voxels, series.affine)
-        result.labels = [source.file for source in label.sources]
-        result.label_names = list(label.names)
-        result.notes += label.notes
-
-
-def _check(folder: Path, result: ConvertedSeries) -> None:
-    """The same checks as every other preparation, on the files as they were written."""
-    files = {key: folder / f"{key}.nii.gz" for key in ("image", *(["label"] if result.labels else []))}
-    check = check_pair(files["image"], files.get("label"))
-    for problem in check.problems:
-        text = f"{Path(problem.file).name}: {problem.message}"
-        (result.notes if problem.is_warning else result.problems).append(text)
-    result.image_hash = check.image_hash
-    result.checksums = {key: pooch.file_hash(str(file), "sha256") for key, file in files.items()}
+    if label is None:
+        return []
+    written = Volume(str(folder / "label.nii.gz"), label.voxels, series.affine)
+    write_nifti(Path(written.file), written.data, written.affine)
+    result.labels = [source.file for source in label.sources]
+    result.label_names = list(label.names)
+    result.notes += label.notes
+    return check_same_shape(grid, written) + check_same_affine(grid, written) + check_label_values(written)

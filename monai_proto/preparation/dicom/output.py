@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +11,21 @@ from rich.progress import track
 
 from monai_proto.data.datalist import write_datalist
 from monai_proto.data.label_map import renumber_label
-from monai_proto.preparation.case_report import CaseReport
-from monai_proto.preparation.dicom.checks import ConvertedSeries
+from monai_proto.preparation.case_report import CaseReport, report_cases
+from monai_proto.preparation.dicom.case import SeriesCase
 from monai_proto.preparation.dicom.left_out import LeftOut
-from monai_proto.preparation.dicom.pseudonyms import KeyRow
 from monai_proto.preparation.dicom.source import work_folder
-from monai_proto.preparation.volumes.case import VolumeCase
+from monai_proto.preparation.output_place import PREPARED_BY, transfer_file
 from monai_proto.preparation.volumes.division import VolumeDivision
-from monai_proto.preparation.volumes.output import PREPARED_BY, datalist_item, transfer_file
+from monai_proto.preparation.volumes.output import datalist_item
 
-__all__ = ["PreparedSeries", "report_series", "write_dicom_dataset"]
-
-
-@dataclass
-class PreparedSeries:
-    """
-    A series on its way into the data list.
-
-    Args:
-        row: its pseudonyms, and what they stand for.
-        files: its files in words.
-        converted: what became of it.
-        modality: such as CT.
-        case: the same as a case of a data list.
-    """
-
-    row: KeyRow
-    files: list[str]
-    converted: ConvertedSeries
-    modality: str
-    case: VolumeCase = field(init=False)
-
-    def __post_init__(self) -> None:
-        made = self.converted
-        self.case = VolumeCase(
-            self.row.case,
-            image=f"imagesTr/{self.row.case}.nii.gz",
-            label=f"labelsTr/{self.row.case}.nii.gz" if made.labels else None,
-            subject=self.row.patient,
-            checksums=dict(made.checksums),
-            problems=list(made.problems),
-            notes=list(made.notes),
-        )
+__all__ = ["report_series", "write_dicom_dataset"]
 
 
 def report_series(
     title: str,
-    series: Sequence[PreparedSeries],
-    division: VolumeDivision,
+    series: Sequence[SeriesCase],
+    division: VolumeDivision[SeriesCase],
     left: Sequence[LeftOut],
     remarks: Sequence[str],
     with_files: bool,
@@ -75,17 +41,7 @@ def report_series(
         remarks: on the data set as a whole.
         with_files: True names the files of the tree, whose names may tell who the patients are; for the key folder.
     """
-    report = CaseReport(title)
-    by_case = {item.row.case: item for item in series}
-    for split, cases in division.parts().items():
-        for case in cases:
-            item = by_case[case.case]
-            files = [*item.files, *item.converted.labels]
-            report.include(case.case, split, files if with_files else case.files, case.notes)
-    for item in series:
-        if item.case.problems:
-            files = item.files if with_files else []
-            report.exclude(item.case.case, files, item.case.problems + item.case.notes)
+    report = report_cases(title, division.parts(), series, (), lambda case: case.report_files(with_files))
     for entry in left:
         if with_files:
             report.exclude(entry.place, entry.files, entry.reasons)
@@ -99,8 +55,8 @@ def report_series(
 def write_dicom_dataset(
     target: Path,
     title: str,
-    series: Sequence[PreparedSeries],
-    division: VolumeDivision,
+    series: Sequence[SeriesCase],
+    division: VolumeDivision[SeriesCase],
     label_names: Sequence[str],
     work: Path,
     console: Console | None = None,
@@ -118,12 +74,11 @@ def write_dicom_dataset(
         console: where a progress bar is shown; None for nowhere.
     """
     included = {case.case for cases in division.parts().values() for case in cases}
-    items = [item for item in series if item.row.case in included]
+    cases = [case for case in series if case.case in included]
     value_of = {name: value for value, name in enumerate(label_names, start=1)}
-    for item in track(items, "Writing files", console=console, disable=console is None):
-        _transfer(item, work_folder(work, item.row.series_instance_uid), target, value_of)
-    tags = {item.row.case: item.converted.tags for item in items}
-    modalities = {item.modality for item in items}
+    for case in track(cases, "Writing files", console=console, disable=console is None):
+        _transfer(case, work_folder(work, case.row.series_instance_uid), target, value_of)
+    modalities = {case.modality for case in cases}
     properties = {
         "name": title,
         "description": "Prepared from DICOM by data_scripts/prepare_dicom.py",
@@ -132,20 +87,25 @@ def write_dicom_dataset(
         "tensorImageSize": "3D",
         "preparedBy": PREPARED_BY,
     }
-    parts = {
-        part: [_item(case, tags[case.case]) for case in getattr(division, part)]
-        for part in ("training", "unlabelled", "validation", "test")
-    }
-    write_datalist(target, properties, **parts, num_labelled=division.num_labelled)
+    write_datalist(
+        target,
+        properties,
+        training=[_item(case) for case in division.training],
+        unlabelled=[_item(case) for case in division.unlabelled],
+        validation=[_item(case) for case in division.validation],
+        test=[_item(case) for case in division.test],
+        num_labelled=division.num_labelled,
+    )
 
 
-def _transfer(item: PreparedSeries, folder: Path, target: Path, value_of: Mapping[str, int]) -> None:
-    transfer_file(folder / "image.nii.gz", target / item.case.image, "link")
-    if item.case.label:
-        (target / item.case.label).parent.mkdir(exist_ok=True)
-        numbers = {old: value_of[name] for old, name in enumerate(item.converted.label_names, start=1)}
-        item.case.checksums["label"] = renumber_label(folder / "label.nii.gz", target / item.case.label, numbers)
+def _transfer(case: SeriesCase, folder: Path, target: Path, value_of: Mapping[str, int]) -> None:
+    transfer_file(folder / "image.nii.gz", target / case.image_file, "link")
+    if case.label:
+        (target / case.label).parent.mkdir(exist_ok=True)
+        numbers = {old: value_of[name] for old, name in enumerate(case.converted.label_names, start=1)}
+        case.checksums["label"] = renumber_label(folder / "label.nii.gz", target / case.label, numbers)
 
 
-def _item(case: VolumeCase, tags: Mapping[str, str]) -> dict[str, Any]:
+def _item(case: SeriesCase) -> dict[str, Any]:
+    tags = case.converted.tags
     return {**datalist_item(case), **({"dicom": dict(tags)} if tags else {})}

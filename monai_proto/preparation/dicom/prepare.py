@@ -5,26 +5,80 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-from monai_proto.data.atomic_write import new_folder_atomically
+from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
+from monai_proto.data.case import CopyDropper
+from monai_proto.dicom.header import require_tags
 from monai_proto.dicom.index import DicomIndex
 from monai_proto.preparation.case_report import CaseReport
+from monai_proto.preparation.dicom.case import SeriesCase, series_case
 from monai_proto.preparation.dicom.checks import SeriesJob, convert_series
 from monai_proto.preparation.dicom.left_out import LeftOutList
-from monai_proto.preparation.dicom.output import PreparedSeries, report_series, write_dicom_dataset
-from monai_proto.preparation.dicom.pseudonyms import KeyRow, read_key, write_key
+from monai_proto.preparation.dicom.output import report_series, write_dicom_dataset
+from monai_proto.preparation.dicom.pseudonyms import KeyRow, read_key, require_apart, write_key
 from monai_proto.preparation.dicom.source import DicomOptions, describe_files, labels_by_series, series_jobs
 from monai_proto.preparation.dicom.workers import run_jobs
+from monai_proto.preparation.prepared import Prepared
 from monai_proto.preparation.volumes.division import VolumeDivision, divide_cases
 
-__all__ = ["DicomPreparation"]
+__all__ = ["DicomPreparation", "prepare_dicom"]
 
 _INDEX = "index.sqlite"
+
+
+def prepare_dicom(
+    source: Path,
+    output: Path,
+    key: Path,
+    options: DicomOptions,
+    division_options: Mapping[str, Any],
+    workers: int = 1,
+    console: Console | None = None,
+) -> Prepared:
+    """
+    Scan, convert, divide and write.
+
+    Args:
+        source: the tree.
+        output: new folder.
+        key: folder for the key, apart from ``output``; one from an earlier run is gone on with.
+        options: what is taken over.
+        division_options: of :func:`divide_cases`.
+        workers: number of processes.
+        console: where progress bars are shown; None for nowhere.
+
+    Raises:
+        ValueError: when an option does not fit, or a folder lies in another or is not free.
+        OSError: when something cannot be written or a process dies; the same call goes on where this one stopped.
+    """
+    if not source.is_dir():
+        raise ValueError(f"--source {source} is not a folder.")
+    if output.resolve().is_relative_to(source.resolve()) or key.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"--output {output} and --key {key} must not lie in --source {source}.")
+    require_new_folder(output)
+    require_apart(key, output)
+    require_tags(options.keep_tags)
+    work = output.absolute().with_name(f".{output.absolute().name}.work")
+    preparation = DicomPreparation(source.resolve(), work, options, key, console)
+    try:
+        preparation.convert(workers)
+    except BrokenProcessPool as error:
+        raise OSError("a worker died, perhaps for lack of memory: try again with fewer --workers") from error
+    preparation.divide(**division_options)
+    title = output.absolute().name
+    report = preparation.report(title, with_files=True)
+    if not preparation.usable:
+        return Prepared(report, lacking="no usable series")
+    preparation.write(output, title)
+    overrides = {"num_labelled": preparation.division.num_labelled}
+    return Prepared(report, output, also_written=f". Key: {key}", overrides=overrides)
 
 
 class DicomPreparation:
@@ -49,9 +103,9 @@ class DicomPreparation:
     ) -> None:
         self.root, self.work, self.key_folder = Path(root), Path(work), Path(key_folder)
         self.options, self.console = options, console
-        self.division = VolumeDivision()
+        self.division = VolumeDivision[SeriesCase]()
         self.remarks: list[str] = []
-        self.series: list[PreparedSeries] = []
+        self.series: list[SeriesCase] = []
         self.left = LeftOutList()
         self._known = read_key(self.key_folder)
 
@@ -70,7 +124,7 @@ class DicomPreparation:
             self._convert(workers)
         except sqlite3.Error as error:  # a full disk among others
             raise OSError(f"{self.work / _INDEX}: {error} (should it stay so, remove {self.work})") from error
-        self.series.sort(key=lambda item: item.row.case)
+        self.series.sort(key=lambda case: case.case)
         self._mark_duplicates()
 
     def divide(self, **options: Any) -> None:
@@ -80,15 +134,15 @@ class DicomPreparation:
         Raises:
             ValueError: when they do not fit.
         """
-        usable = [item for item in self.series if not item.case.problems]
-        self.division = divide_cases([item.case for item in usable], **options)
+        usable = [case for case in self.series if not case.problems]
+        self.division = divide_cases(usable, **options)
         self.remarks.append(self.division.describe())
         if usable and not self.division.num_labelled:
             self.remarks.append("no labels: every case is unlabelled")
-        nameless = {item.row.patient for item in self.series if not item.row.patient_id}
+        nameless = {case.patient for case in self.series if not case.row.patient_id}
         if nameless:
             self.remarks.append(f"no PatientID, each study taken as a patient of its own: {len(nameless)}")
-        modalities = {item.modality or "unknown" for item in usable}
+        modalities = {case.modality or "unknown" for case in usable}
         if len(modalities) > 1:
             named = ", ".join(sorted(modalities))
             self.remarks.append(f"several modalities in one list ({named}): --modality takes one")
@@ -103,8 +157,8 @@ class DicomPreparation:
         """Structures in the order of the label values 1, 2, ..."""
         if self.options.label_names:
             return list(self.options.label_names)
-        labelled = [item for item in self.series if item.case.label and not item.case.problems]
-        return sorted({name for item in labelled for name in item.converted.label_names})
+        labelled = [case for case in self.series if case.label and not case.problems]
+        return sorted({name for case in labelled for name in case.converted.label_names})
 
     def report(self, title: str, with_files: bool) -> CaseReport:
         """
@@ -144,7 +198,7 @@ class DicomPreparation:
             for (row, job), converted in track(done, "Converting series", total, console=self.console, disable=silent):
                 modality = index.first_image(row.series_instance_uid).modality
                 files = describe_files(job.images, index)
-                self.series.append(PreparedSeries(row, files, converted, modality))
+                self.series.append(series_case(row, files, converted, modality))
                 self._leave_out_parts(row, job)
         finally:
             index.close()
@@ -158,15 +212,15 @@ class DicomPreparation:
                 self.left.add_label(source, reason or "its series was left out")
 
     def _mark_duplicates(self) -> None:
-        first: dict[str, PreparedSeries] = {}
-        for item in sorted(self.series, key=lambda item: item.case.label is None):
-            if not item.case.problems and item.converted.image_hash:
-                other = first.setdefault(item.converted.image_hash, item)
-                if other is not item:
-                    item.case.problems.append(f"duplicate: the same voxels as {other.row.case}")
+        copies = CopyDropper[SeriesCase](
+            lambda case: case.image, lambda _, first: f"duplicate: the same voxels as {first.case}"
+        )
+        for case in sorted(self.series, key=lambda case: case.label is None):
+            if not case.problems:
+                copies.drop(case, case.converted.image_hash)
 
     def _write_key(self, title: str) -> None:
-        rows = {row.series_instance_uid: row for row in [*self._known, *(item.row for item in self.series)]}
+        rows = {row.series_instance_uid: row for row in [*self._known, *(case.row for case in self.series)]}
         write_key(self.key_folder, rows.values())
         self.report(title, with_files=True).write(self.key_folder)
         for name in ("report.csv", "summary.txt"):

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from monai_proto.data.atomic_write import write_text_atomically
+from monai_proto.data.table_file import read_table
 
 __all__ = ["KEY_NAME", "KeyRow", "Pseudonyms", "read_key", "require_apart", "write_key"]
 
@@ -94,11 +95,10 @@ def read_key(folder: str | os.PathLike) -> list[KeyRow]:
     file = Path(folder) / KEY_NAME
     if not file.is_file():
         return []
-    with open(file, encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream)
-        if tuple(rows.fieldnames or ()) != _columns():
-            raise ValueError(f"{file} is no key of prepare_dicom: expected the columns {', '.join(_columns())}.")
-        return [KeyRow(**row) for row in rows]
+    table = read_table(file, "Key", strip=False)  # an identifier may begin with a blank
+    if table.columns != _columns():
+        raise ValueError(f"{file} is no key of prepare_dicom: expected the columns {', '.join(_columns())}.")
+    return [KeyRow(**row.cells) for row in table.rows]
 
 
 def write_key(folder: str | os.PathLike, rows: Iterable[KeyRow]) -> None:

@@ -37,7 +37,7 @@ def run_jobs(
             yield key, function(job)
         return
     with ProcessPoolExecutor(workers, _context(function.__module__), _end_with_parent) as pool:
-        waiting: dict[Future, Key] = {}
+        waiting: dict[Future[Result], Key] = {}
         try:
             for key, job in jobs:
                 waiting[pool.submit(function, job)] = key
@@ -61,14 +61,17 @@ def _context(module: str) -> BaseContext:
 def _end_with_parent() -> None:
     """Workers of a process that was killed would wait for its next job for ever."""
 
+    parent = multiprocessing.parent_process()
+
     def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
+        if parent is not None:
+            parent.join()
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _collect(waiting: dict[Future, Key]) -> Iterator[tuple[Key, object]]:
+def _collect(waiting: dict[Future[Result], Key]) -> Iterator[tuple[Key, Result]]:
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for future in done:
         yield waiting.pop(future), future.result()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from monai_proto.data.case import Case
 
 __all__ = ["IsicCase", "IsicLayout", "IsicSource"]
 
@@ -12,7 +14,7 @@ IsicLayout = Literal["ham10000", "isic", "folders"]
 
 
 @dataclass
-class IsicCase:
+class IsicCase(Case):
     """
     An image with what is known of it; paths are relative to the source folder, with forward slashes.
 
@@ -24,26 +26,54 @@ class IsicCase:
         mask: its lesion mask; None when there is none.
         listed_in: part of the split that the source gives (training, validation, test); None when it gives none.
         group: images of one group stay on one side of a split: those of a lesion, and near-duplicates.
-        checksums: SHA-256 of the files by key (image, mask), once they were read.
-        problems: why the case is left out; empty for one that can be used.
-        notes: what its user should know.
+        checksums, problems, notes: see :class:`monai_proto.data.case.Case`.
     """
 
-    case: str
     image: str | None = None
     label: str | None = None
     lesion: str | None = None
     mask: str | None = None
     listed_in: str | None = None
     group: str = ""
-    checksums: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
         """The files that the case has."""
         return [file for file in (self.image, self.mask) if file]
+
+    @property
+    def why_left_out(self) -> list[str]:
+        """Its problems, and what else was seen of it: a note may say what the image is."""
+        return self.problems + self.notes
+
+    @property
+    def image_file(self) -> str:
+        """
+        The image of a case that has one.
+
+        Raises:
+            ValueError: when it has none.
+        """
+        if self.image is None:
+            raise ValueError(f"case {self.case} has no image.")
+        return self.image
+
+    @property
+    def class_name(self) -> str:
+        """
+        The class of a case whose class is known.
+
+        Raises:
+            ValueError: when it is not.
+        """
+        if self.label is None:
+            raise ValueError(f"case {self.case} has no label.")
+        return self.label
+
+    @property
+    def lesion_id(self) -> str:
+        """Its lesion; the case itself while nobody knows."""
+        return self.lesion or self.case
 
 
 @dataclass

@@ -54,18 +54,18 @@ def check_images(
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         checked = pool.map(lambda case: _check(case, source.root, min_size), cases)
         shown = track(checked, "Checking images", len(cases), console=console, disable=console is None)
-        return {case.image: hashes for case, hashes in zip(cases, shown, strict=True) if hashes}
+        return {case.image_file: hashes for case, hashes in zip(cases, shown, strict=True) if hashes}
 
 
 def _check(case: IsicCase, root: Path, min_size: int) -> ImageHashes | None:
     try:
-        image = read_color_image(root / case.image, min_size)
+        image = read_color_image(root / case.image_file, min_size)
     except ValueError as error:
         case.problems.append(f"{case.image}: {error.__cause__}")
         return None
-    case.notes += describe_conversion(root / case.image)
+    case.notes += describe_conversion(root / case.image_file)
     if case.mask:
-        _check_mask(case, root, image.size)
+        _check_mask(case, case.mask, root, image.size)
     keys = {"image": case.image, "mask": case.mask}
     case.checksums = {key: pooch.file_hash(root / file, "sha256") for key, file in keys.items() if file}
     hashes = ImageHashes(pixel_hash(image), perceptual_hash(image))
@@ -74,15 +74,15 @@ def _check(case: IsicCase, root: Path, min_size: int) -> ImageHashes | None:
     return hashes
 
 
-def _check_mask(case: IsicCase, root: Path, size: tuple[int, int]) -> None:
+def _check_mask(case: IsicCase, file: str, root: Path, size: tuple[int, int]) -> None:
     """A mask that does not fit is dropped, with a note: the image and its label are none the worse for it."""
     try:
-        with Image.open(root / case.mask) as mask:
+        with Image.open(root / file) as mask:
             mask.load()
             if mask.size == size:
                 return
             trouble = f"has {mask.width}x{mask.height} pixels, the image {size[0]}x{size[1]}"
     except Exception as error:  # what a decoder raises on damaged bytes is not limited to a few types
         trouble = f"cannot be read: {error}"
-    case.notes.append(f"mask {case.mask} left out: it {trouble}")
+    case.notes.append(f"mask {file} left out: it {trouble}")
     case.mask = None

@@ -73,7 +73,9 @@ def divide_isic_cases(
         asked["validation"] = DEFAULT_VALIDATION_FRACTION
     fractions = {part: fraction or 0.0 for part, fraction in asked.items() if part not in given}
     pool = [case for case in cases if part_of.get(case.group, "training") == "training"]
-    part_of |= draw_stratified_groups([case.label for case in pool], [case.group for case in pool], fractions, seed)
+    part_of |= draw_stratified_groups(
+        [case.class_name for case in pool], [case.group for case in pool], fractions, seed
+    )
 
     division = IsicDivision()
     moved = 0

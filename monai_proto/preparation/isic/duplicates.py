@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from monai_proto.data.case import CopyDropper
 from monai_proto.preparation.image_hash import HASH_BITS, near_duplicate_pairs
 from monai_proto.preparation.isic.case import IsicCase
 from monai_proto.preparation.isic.checks import ImageHashes
@@ -38,11 +39,11 @@ def group_cases(
         remarks for the report.
     """
     remarks = _name_lesions(cases)
-    links = _links_of_equal(case.lesion for case in cases)
-    links += _links_of_equal(hashes[case.image].pixels for case in cases)
+    links = _links_of_equal(case.lesion_id for case in cases)
+    links += _links_of_equal(hashes[case.image_file].pixels for case in cases)
     remarks += _leave_out_copies(cases, hashes)
     if max_distance is not None:
-        pairs = near_duplicate_pairs([hashes[case.image].look for case in cases], max_distance)
+        pairs = near_duplicate_pairs([hashes[case.image_file].look for case in cases], max_distance)
         pairs = [pair for pair in pairs if not (cases[pair[0]].problems or cases[pair[1]].problems)]
         remarks += _note_near_duplicates(cases, pairs, max_distance)
         links += [(first, second) for first, second, _ in pairs]
@@ -60,20 +61,21 @@ def _name_lesions(cases: Sequence[IsicCase]) -> list[str]:
 
 
 def _leave_out_copies(cases: Iterable[IsicCase], hashes: Mapping[str, ImageHashes]) -> list[str]:
-    copies: dict[str, list[IsicCase]] = {}
+    same_pixels: dict[str, list[IsicCase]] = {}
     for case in sorted(cases, key=lambda case: (_KEPT_FIRST[case.listed_in], case.mask is None)):
-        copies.setdefault(hashes[case.image].pixels, []).append(case)
+        same_pixels.setdefault(hashes[case.image_file].pixels, []).append(case)
+    copies = CopyDropper[IsicCase](
+        lambda case: case.image, lambda _, first: f"duplicate: the same pixels as {first.image}, which stays"
+    )
     removed = conflicting = 0
-    for same in copies.values():
-        labels = {case.label for case in same}
-        for case in same if len(labels) > 1 else same[1:]:
+    for pixels, same in same_pixels.items():
+        if len({case.label for case in same}) == 1:
+            removed += sum([copies.drop(case, pixels) for case in same])
+            continue
+        conflicting += len(same)
+        for case in same:
             others = ", ".join(f"{other.image} ({other.label})" for other in same if other is not case)
-            if len(labels) > 1:
-                case.problems.append(f"conflicting labels: {case.label} here, but the same pixels as {others}")
-                conflicting += 1
-            else:
-                case.problems.append(f"duplicate: the same pixels as {same[0].image}, which stays")
-                removed += 1
+            case.problems.append(f"conflicting labels: {case.label} here, but the same pixels as {others}")
     remarks = [f"copies (same pixels, same label) left out: {removed}"] if removed else []
     return remarks + ([f"copies with conflicting labels, all left out: {conflicting}"] if conflicting else [])
 
@@ -113,6 +115,6 @@ def _set_groups(cases: Sequence[IsicCase], links: Sequence[tuple[int, int]]) -> 
     names: dict[int, str] = {}
     for case, index in zip(cases, component, strict=True):
         # the least name: the draw does not depend on the order of the images
-        names[index] = min(names.get(index, case.lesion), case.lesion)
+        names[index] = min(names.get(index, case.lesion_id), case.lesion_id)
     for case, index in zip(cases, component, strict=True):
         case.group = names[index]

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from monai_proto.data.nifti import is_apple_double
+from monai_proto.data.picture_files import PICTURE_SUFFIXES
 from monai_proto.preparation.isic.case import IsicCase
-from monai_proto.preparation.isic.tables import PART_NAMES
+from monai_proto.preparation.split_words import SPLIT_WORDS
 
 __all__ = ["IsicFiles", "find_isic_files", "read_class_folders"]
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _MASK_SUFFIX = "_segmentation"
 _MASK_FOLDER = re.compile(r"masks?$|segmentations?|task1_\w*groundtruth", re.IGNORECASE)
@@ -64,7 +64,7 @@ def find_isic_files(root: Path) -> IsicFiles:
             ignored["side files of macOS (AppleDouble, ._*)"] += 1
         elif path.suffix.lower() in _TABLE_SUFFIXES or (not path.suffix and path.name.lower().endswith("metadata")):
             found.tables.append(file)
-        elif path.suffix.lower() not in _IMAGE_SUFFIXES:
+        elif path.suffix.lower() not in PICTURE_SUFFIXES:
             continue
         elif _OTHER_PICTURES.search(path.stem):
             ignored["superpixel and attribute pictures"] += 1
@@ -95,7 +95,7 @@ def read_class_folders(files: IsicFiles) -> tuple[list[IsicCase], list[str]]:
     """
     paths = [PurePosixPath(file) for file in files.images]
     depth = _depth_of_common_folders(paths)
-    has_parts = any(path.parts[depth].lower() in PART_NAMES for path in paths if len(path.parts) > depth + 1)
+    has_parts = any(path.parts[depth].lower() in SPLIT_WORDS for path in paths if len(path.parts) > depth + 1)
     stems = Counter(path.stem for path in paths)
     cases = []
     for path in paths:
@@ -104,7 +104,7 @@ def read_class_folders(files: IsicFiles) -> tuple[list[IsicCase], list[str]]:
         name = path.stem if unique else "-".join(path.with_suffix("").parts[depth:])
         case = IsicCase(name, str(path), mask=files.masks.get(path.stem) if unique else None)
         if has_parts:
-            case.listed_in = PART_NAMES.get(folders[0].lower()) if folders else None
+            case.listed_in = SPLIT_WORDS.get(folders[0].lower()) if folders else None
             folders = folders[1:]
         if has_parts and not case.listed_in:
             case.problems.append("image outside of the folders train, val and test")

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import track
 
-from monai_proto.data.atomic_write import new_folder_atomically, require_new_folder
 from monai_proto.data.classification_datalist import CLASSIFICATION_TASK, write_classification_datalist
-from monai_proto.data.datalist import DATALIST_NAME
 from monai_proto.preparation.case_report import CaseReport
 from monai_proto.preparation.isic.case import IsicCase, IsicSource
 from monai_proto.preparation.isic.division import IsicDivision
-from monai_proto.preparation.volumes.output import PREPARED_BY, transfer_file
+from monai_proto.preparation.output_place import PREPARED_BY, OutputPlace, transfer_files
 
-__all__ = ["Transfer", "report_isic_cases", "require_isic_output", "write_isic_dataset"]
+__all__ = ["IsicTransfer", "isic_output_place", "write_isic_dataset"]
 
-Transfer = Literal["copy", "link", "none"]
-
-
-def report_isic_cases(source: IsicSource, division: IsicDivision, name: str) -> CaseReport:
-    """What became of every image of ``source``: part by part, then those that were left out."""
-    report = CaseReport(name)
-    for part, cases in division.parts().items():
-        for case in cases:
-            report.include(case.case, part, case.files, case.notes)
-    for case in source.cases:
-        if case.problems:
-            report.exclude(case.case, case.files, case.problems + case.notes)
-    for remark in source.remarks + division.remarks:
-        report.remark(remark)
-    return report
+IsicTransfer = Literal["copy", "link", "none"]
 
 
 def write_isic_dataset(
@@ -44,7 +25,7 @@ def write_isic_dataset(
     division: IsicDivision,
     report: CaseReport,
     output: str | os.PathLike,
-    transfer: Transfer = "copy",
+    transfer: IsicTransfer = "copy",
     console: Console | None = None,
 ) -> None:
     """
@@ -54,19 +35,17 @@ def write_isic_dataset(
         source: where the files lie.
         division: which image goes where.
         report: the report to write.
-        output: new folder, which appears when it is complete; or the source folder itself, whose files stay as they
-            are.
+        output: new folder, which appears when it is complete; or the source folder itself: its files stay as they are,
+            and a ``dataset.json`` that is not from here is kept as ``dataset.original.json``.
         transfer: ``"copy"``; ``"link"`` makes hard links, or copies where the file system has none; ``"none"`` leaves
             the files where they are and lists absolute paths. Without meaning where ``output`` is the source.
         console: where a progress bar is shown; None for nowhere.
 
     Raises:
-        ValueError: see :func:`require_isic_output`.
+        ValueError: see :class:`OutputPlace`.
     """
-    output = Path(output)
-    require_isic_output(source.root, output)
-    in_place = _is_same_folder(source.root, output)
-    absolute = transfer == "none" and not in_place
+    place = isic_output_place(source.root, output)
+    absolute = transfer == "none" and not place.in_place
     properties = {
         "name": report.title,
         "description": f"Prepared from {source.root.name} ({source.layout}) by data_scripts/prepare_isic.py",
@@ -75,54 +54,26 @@ def write_isic_dataset(
     }
     base = source.root.absolute() if absolute else Path()
     items = {part: _items(cases, source.classes, base) for part, cases in division.parts().items()}
-    with nullcontext(output) if in_place else new_folder_atomically(output) as target:
-        if not in_place and not absolute:
+    with place.open() as target:
+        if not place.in_place and transfer != "none":
             files = [file for cases in division.parts().values() for case in cases for file in case.files]
-            for file in track(files, "Writing files", console=console, disable=console is None):
-                transfer_file(source.root / file, target / file, transfer)
+            transfer_files(files, source.root, target, transfer, console)
         report.write(target)
         write_classification_datalist(target, properties, **items)
 
 
-def require_isic_output(root: Path, output: str | os.PathLike) -> None:
-    """
-    Check the place of the output, for a script that would otherwise find out after minutes of reading.
-
-    Args:
-        root: the source folder.
-        output: where the data list is going to be.
-
-    Raises:
-        ValueError: when ``output`` is another folder than the source and not empty, or holds a ``dataset.json`` that
-            is not from here.
-    """
-    file = Path(output) / DATALIST_NAME
-    if not _is_same_folder(root, output):
-        require_new_folder(output)
-    elif file.exists() and not _is_from_here(file):
-        raise ValueError(f"{file} is not from this script: move it away, or name a new folder as --output.")
-
-
-def _is_from_here(file: Path) -> bool:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    mark = {"preparedBy": PREPARED_BY, "task": CLASSIFICATION_TASK}
-    return isinstance(content, Mapping) and mark.items() <= content.items()
-
-
-def _is_same_folder(root: Path, output: str | os.PathLike) -> bool:
-    return Path(output).resolve() == root.resolve()
+def isic_output_place(root: Path, output: str | os.PathLike) -> OutputPlace:
+    """The place of the output, see :class:`OutputPlace`."""
+    return OutputPlace(root, output, CLASSIFICATION_TASK)
 
 
 def _items(cases: Sequence[IsicCase], classes: Sequence[str], base: Path) -> list[dict[str, Any]]:
     return [
         {
-            "image": str(base / case.image),
-            "label": classes.index(case.label),
+            "image": str(base / case.image_file),
+            "label": classes.index(case.class_name),
             "image_id": case.case,
-            "lesion_id": case.lesion,
+            "lesion_id": case.lesion_id,
             **({"mask": str(base / case.mask)} if case.mask else {}),
             "sha256": case.checksums,
         }

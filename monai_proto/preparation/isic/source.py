@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from monai_proto.preparation.isic.case import IsicCase, IsicLayout, IsicSource
 from monai_proto.preparation.isic.files import IsicFiles, find_isic_files, read_class_folders
-from monai_proto.preparation.isic.tables import PART_NAMES, IsicRow, IsicTable, read_isic_table, table_kind
+from monai_proto.preparation.isic.tables import IsicRow, IsicTable, read_isic_table, table_kind
+from monai_proto.preparation.split_words import SPLIT_WORDS
 
 __all__ = ["assign_classes", "scan_isic_source"]
 
@@ -166,7 +167,7 @@ def _cases_of_tables(tables: Sequence[IsicTable], files: IsicFiles) -> list[Isic
 
 def _part_in_name(file: Path) -> str | None:
     found = re.search("training|validation|test", file.stem.lower())
-    return PART_NAMES[found.group()] if found else None
+    return SPLIT_WORDS[found.group()] if found else None
 
 
 def _add_lesions(cases: Iterable[IsicCase], tables: Iterable[IsicTable]) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["PART_NAMES", "IsicRow", "IsicTable", "read_isic_table", "table_kind"]
+from monai_proto.data.picture_files import picture_name
+from monai_proto.data.table_file import read_table, read_table_columns
+from monai_proto.preparation.split_words import split_part
+
+__all__ = ["IsicRow", "IsicTable", "read_isic_table", "table_kind"]
 
 TableKind = Literal["ham10000", "isic", "lesions"]
-PART_NAMES = {
-    **dict.fromkeys(("train", "training"), "training"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 _ISIC_CLASSES = {"MEL", "NV", "BCC", "AKIEC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"}
 
 
@@ -67,11 +64,9 @@ def table_kind(file: Path) -> TableKind | None:
         the kind, see :class:`IsicTable`; None for a table of something else, or one that is no UTF-8 text.
     """
     try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            columns = next(csv.reader(stream, delimiter=_delimiter(file)), [])
-    except (UnicodeDecodeError, csv.Error):
+        columns = set(read_table_columns(file))
+    except ValueError:
         return None
-    columns = {column.strip() for column in columns}
     if {"image_id", "dx"} <= columns:
         return "ham10000"
     if "image" in columns and len(columns & _ISIC_CLASSES) >= 2:
@@ -83,57 +78,40 @@ def table_kind(file: Path) -> TableKind | None:
 
 def read_isic_table(file: Path) -> IsicTable:
     """
-    Read a table: comma- or tab-separated, with a header line.
+    Read a table, see :func:`monai_proto.data.table_file.read_table`.
 
     Raises:
         ValueError: when the file does not exist, is no known kind of table or no UTF-8 text, has a row without an
             image id, or a split that is none of train, validation and test.
     """
-    if not file.is_file():
-        raise ValueError(f"Table {file} does not exist.")
+    table = read_table(file)
     kind = table_kind(file)
     if kind is None:
         raise ValueError(
-            f"Table {file} is of no known kind: expected the columns image_id and dx (HAM10000), image and one column "
+            f"{table.name} is of no known kind: expected the columns image_id and dx (HAM10000), image and one column "
             "for each class (ISIC ground truth), or image and lesion_id (lesion groupings)."
         )
-    classes: tuple[str, ...] = ()
+    classes = tuple(name for name in table.columns if _is_class_column(name)) if kind == "isic" else ()
     rows = []
-    for line, cells in _cells(file):
-        image = re.sub(r"\.(jpe?g|png)$", "", cells.get("image_id") or cells.get("image") or "", flags=re.IGNORECASE)
+    for row in table.rows:
+        cells = row.cells
+        image = picture_name(cells.get("image_id") or cells.get("image") or "")
         if not image:
-            raise ValueError(f"Table {file}, line {line}: the image id is empty.")
+            raise table.error(row, "the image id is empty.")
         label, problem = cells.get("dx") or None, None
         if kind == "isic":
-            classes = classes or tuple(name for name in cells if _is_class_column(name))
             label, problem = _marked_class(cells, classes)
-        part = cells.get("split") or None
-        if part and part.lower() not in PART_NAMES:
-            raise ValueError(f"Table {file}, line {line}: split must be train, validation or test, got {part}.")
-        part = PART_NAMES[part.lower()] if part else None
+        try:
+            part = split_part(cells["split"]) if cells.get("split") else None
+        except ValueError as error:
+            raise table.error(row, str(error)) from error
         rows.append(IsicRow(image, label, cells.get("lesion_id") or None, part, problem))
     return IsicTable(file, kind, rows, classes)
 
 
-def _cells(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    # utf-8-sig: spreadsheets put a byte order mark before the first column's name
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter=_delimiter(file), restkey="", restval="")
-        try:
-            for row in reader:
-                yield reader.line_num, {name.strip(): value.strip() for name, value in row.items() if name}
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"Table {file}, after line {reader.line_num}: {error}.") from error
-
-
-def _delimiter(file: Path) -> str:
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        return "\t" if "\t" in stream.readline() else ","
-
-
 def _is_class_column(name: str) -> bool:
     """ISIC 2019 gives weights of the score beside the classes."""
-    return name not in ("image", "lesion_id", "split") and not name.endswith("_weight")
+    return bool(name) and name not in ("image", "lesion_id", "split") and not name.endswith("_weight")
 
 
 def _marked_class(cells: dict[str, str], classes: Sequence[str]) -> tuple[str | None, str | None]:

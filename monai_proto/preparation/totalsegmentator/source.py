@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -14,8 +14,11 @@ from rich.progress import track
 
 from monai_proto.data.label_map import paint_masks
 from monai_proto.data.nifti import Volume, case_name, is_apple_double, is_nifti_name, read_volume, write_nifti
+from monai_proto.data.table_file import read_table
 from monai_proto.data.volume_checks import check_same_affine, check_same_shape
+from monai_proto.preparation.split_words import split_part
 from monai_proto.preparation.volumes.case import VolumeCase, VolumeFolder
+from monai_proto.preparation.volumes.work_folder import link_into
 
 __all__ = [
     "MASK_FOLDER",
@@ -28,7 +31,6 @@ __all__ = [
 ]
 
 MASK_FOLDER = "segmentations"
-_PARTS = {"train": "training", "training": "training", "val": "validation", "validation": "validation", "test": "test"}
 _MASK_VALUES = (0, 1, 255)
 
 
@@ -71,8 +73,8 @@ def parse_organs(text: str) -> list[Organ]:
     """
     organs = []
     for part in text.split(","):
-        name, _, masks = part.partition("=")
-        organs.append(Organ(name.strip(), tuple(mask.strip() for mask in (masks or name).split("+"))))
+        name, _, summands = part.partition("=")
+        organs.append(Organ(name.strip(), tuple(mask.strip() for mask in (summands or name).split("+"))))
     names, masks = [organ.name for organ in organs], [mask for organ in organs for mask in organ.masks]
     if not all(names) or not all(masks):
         raise ValueError(f"--organs must be names with commas between them, as liver,spleen, got {text!r}.")
@@ -129,20 +131,15 @@ def read_split(file: Path) -> dict[str, str]:
     """
     if not file.is_file():
         return {}
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        header = stream.readline()
-        stream.seek(0)
-        rows = csv.DictReader(stream, delimiter=";" if ";" in header else ",")
-        if not {"image_id", "split"} <= set(rows.fieldnames or ()):
-            return {}
-        parts = {}
-        for row in rows:
-            part = (row["split"] or "").strip().lower()
-            if part not in _PARTS:
-                raise ValueError(
-                    f"{file}, line {rows.line_num}: split must be one of train, val and test, got {row['split']!r}."
-                )
-            parts[(row["image_id"] or "").strip()] = _PARTS[part]
+    table = read_table(file)
+    if not (table.find("image_id") and table.find("split")):
+        return {}
+    parts = {}
+    for row in table.rows:
+        try:
+            parts[row["image_id"]] = split_part(row["split"])
+        except ValueError as error:
+            raise table.error(row, str(error)) from error
     return parts
 
 
@@ -172,8 +169,7 @@ def gather_subjects(
     Returns:
         the folder, as :func:`monai_proto.preparation.volumes.checks.check_cases` takes it.
     """
-    for name in ("imagesTr", "labelsTr"):
-        (work_folder / name).mkdir()
+    (work_folder / "labelsTr").mkdir()
     cases = []
     for subject in track(subjects, "Merging masks", console=console, disable=console is None):
         case = VolumeCase(subject.name, listed_in=(split or {}).get(subject.name))
@@ -181,9 +177,8 @@ def gather_subjects(
         if subject.image is None:
             case.problems.append("subject without image")
             continue
-        case.image = f"imagesTr/{subject.name}{_suffix(subject.image)}"
-        (work_folder / case.image).symlink_to(subject.image.resolve())
-        _add_label(case, subject, organs, work_folder, missing_as_empty)
+        case.image = link_into(work_folder, "imagesTr", subject.name, subject.image)
+        _add_label(case, subject, subject.image, organs, work_folder, missing_as_empty)
     return VolumeFolder(work_folder, {}, cases, [])
 
 
@@ -204,6 +199,7 @@ def _subject(folder: Path, image_name: str) -> TotalSegmentatorSubject:
 def _add_label(
     case: VolumeCase,
     subject: TotalSegmentatorSubject,
+    image: Path,
     organs: Sequence[Organ],
     work_folder: Path,
     missing_as_empty: bool,
@@ -217,7 +213,7 @@ def _add_label(
         case.notes.append(f"without {', '.join(f'{MASK_FOLDER}/{mask}.nii.gz' for mask in missing)}: {use}")
         if not missing_as_empty:
             return
-    grid = _grid(subject.image)
+    grid = _grid(image)
     if grid is None:  # the check of the image says what is wrong
         return
     masks = {organ.name: _organ_mask(organ, subject, grid, case.problems) for organ in organs}
@@ -242,7 +238,7 @@ def _organ_mask(organ: Organ, subject: TotalSegmentatorSubject, grid: Volume, pr
             if not np.isin(mask.data, _MASK_VALUES).all():
                 problems.append(f"{MASK_FOLDER}/{name}.nii.gz: mask values must be 0 and 1 (or 255)")
         problems += [f"{MASK_FOLDER}/{name}.nii.gz: {problem.message}" for problem in found]
-        if not problems:
+        if mask is not None and not problems:
             union |= mask.data.reshape(grid.data.shape) > 0
     return union
 
@@ -250,11 +246,7 @@ def _organ_mask(organ: Organ, subject: TotalSegmentatorSubject, grid: Volume, pr
 def _grid(image: Path) -> Volume | None:
     """Shape and affine of an image, without its voxels; None when the header cannot be read."""
     try:
-        header = nib.load(image)
+        header: Any = nib.load(image)
         return Volume(str(image), np.broadcast_to(np.uint8(0), header.shape[:3]), np.asarray(header.affine, float))
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
         return None
-
-
-def _suffix(image: Path) -> str:
-    return ".nii.gz" if image.name.lower().endswith(".gz") else ".nii"

@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from monai_proto.data.case import Case
 
 __all__ = ["VolumeCase", "VolumeFolder"]
 
 
 @dataclass
-class VolumeCase:
+class VolumeCase(Case):
     """
     A case on its way from the folder into a data list; paths are relative to the folder, with forward slashes.
 
     Args:
-        case: file name without folder and ``.nii.gz``.
+        case: file name without folder and ``.nii.gz``; where files of two folders have the same name, their path.
         image: its image; None when there is none.
         label: its label map; None when there is none.
         listed_in: list of dataset.json that holds it (training, validation, test, unlabelled), or None; ``test`` as
             well for one of ``imagesTs`` that is not listed.
         subject: the patient, as dataset.json gives it, else None until somebody knows.
-        checksums: SHA-256 of the files by key (image, label), once they were read.
-        problems: why the case is left out; empty for one that can be used.
-        notes: what its user should know.
+        checksums, problems, notes: see :class:`monai_proto.data.case.Case`.
     """
 
-    case: str
     image: str | None = None
     label: str | None = None
     listed_in: str | None = None
     subject: str | None = None
-    checksums: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
         """The files that the case has."""
         return [file for file in (self.image, self.label) if file]
+
+    @property
+    def image_file(self) -> str:
+        """
+        The image of a case that has one.
+
+        Raises:
+            ValueError: when it has none.
+        """
+        if self.image is None:
+            raise ValueError(f"case {self.case} has no image.")
+        return self.image
+
+    @property
+    def patient(self) -> str:
+        """Its subject; the case itself while nobody knows."""
+        return self.subject or self.case
 
 
 @dataclass

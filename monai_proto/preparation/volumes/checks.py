@@ -9,6 +9,7 @@ import pooch
 from rich.console import Console
 from rich.progress import track
 
+from monai_proto.data.case import CopyDropper
 from monai_proto.data.volume_checks import check_pair
 from monai_proto.preparation.volumes.case import VolumeCase, VolumeFolder
 
@@ -65,7 +66,9 @@ def check_cases(
     Returns:
         label values found, where none were declared.
     """
-    first_with: dict[str, VolumeCase] = {}
+    copies = CopyDropper[VolumeCase](
+        lambda case: case.image, lambda case, first: f"duplicate: {case.image} has the same voxels as {first.image}"
+    )
     found_values: set[int] = set()
     cases = sorted(folder.cases, key=lambda case: case.label is None)
     for case in track(cases, "Checking cases", console=console, disable=console is None):
@@ -77,11 +80,7 @@ def check_cases(
             file = os.path.relpath(problem.file, folder.root).replace(os.sep, "/")
             # of a case that is left out, a warning is one more hint at what went wrong
             (case.notes if check.usable else case.problems).append(f"{file}: {problem.message}")
-        if not check.usable:
-            continue
-        first = first_with.setdefault(check.image_hash, case)
-        if first is not case:
-            case.problems.append(f"duplicate: {case.image} has the same voxels as {first.image}")
+        if not check.usable or copies.drop(case, check.image_hash):
             continue
         found_values.update(check.label_values)
         keys = {"image": case.image, "label": case.label}

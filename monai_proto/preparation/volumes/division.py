@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from monai_proto.data.subject_split import draw_whole_subjects, require_disjoint_subjects, split_subjects
 from monai_proto.preparation.volumes.case import VolumeCase
@@ -13,8 +14,11 @@ __all__ = ["VolumeDivision", "divide_cases"]
 DEFAULT_VALIDATION_FRACTION = 0.2
 
 
+AnyVolumeCase = TypeVar("AnyVolumeCase", bound=VolumeCase)
+
+
 @dataclass
-class VolumeDivision:
+class VolumeDivision(Generic[AnyVolumeCase]):
     """
     Which case goes where.
 
@@ -27,10 +31,10 @@ class VolumeDivision:
         origin: where the split comes from, in words.
     """
 
-    training: list[VolumeCase] = field(default_factory=list)
-    unlabelled: list[VolumeCase] = field(default_factory=list)
-    validation: list[VolumeCase] = field(default_factory=list)
-    test: list[VolumeCase] = field(default_factory=list)
+    training: list[AnyVolumeCase] = field(default_factory=list)
+    unlabelled: list[AnyVolumeCase] = field(default_factory=list)
+    validation: list[AnyVolumeCase] = field(default_factory=list)
+    test: list[AnyVolumeCase] = field(default_factory=list)
     num_labelled: int = 0
     origin: str = ""
 
@@ -40,7 +44,7 @@ class VolumeDivision:
         counts = (f"{len({case.subject for case in cases})} in {side}" for side, cases in sides.items() if cases)
         return f"split {self.origin}; subjects: {', '.join(counts)}"
 
-    def parts(self) -> dict[str, list[VolumeCase]]:
+    def parts(self) -> dict[str, list[AnyVolumeCase]]:
         """The cases under the names that a report shows."""
         return {
             "training, labelled": self.training[: self.num_labelled],
@@ -52,17 +56,18 @@ class VolumeDivision:
 
 
 def divide_cases(
-    cases: Sequence[VolumeCase],
+    cases: Sequence[AnyVolumeCase],
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
     num_labelled: int | None = None,
     seed: int = 0,
     keep_order: bool = False,
-) -> VolumeDivision:
+    given_by: str = "dataset.json",
+) -> VolumeDivision[AnyVolumeCase]:
     """
     Divide usable cases by subject.
 
-    Without a fraction, a split that dataset.json gives is kept, and validation is drawn where it gives none; cases
+    Without a fraction, a split that the source gives is kept, and validation is drawn where it gives none; cases
     that it does not list follow their subject, or join training. An image without label whose subject is in validation
     or test is of no use to either side: it gets a problem and appears nowhere.
 
@@ -73,43 +78,44 @@ def divide_cases(
         num_labelled: labelled cases among training; None for all.
         seed: what the draws depend on.
         keep_order: take the first ``num_labelled`` of the given order instead of drawing whole subjects.
+        given_by: the file that a given split (``listed_in``) is from, for remarks and messages.
 
     Raises:
         ValueError: when a fraction or ``num_labelled`` does not fit, or a given split has a subject on two sides.
     """
     labelled = [case for case in cases if case.label]
     redraw = validation_fraction is not None or test_fraction is not None
-    part_of = {} if redraw else _given_parts(labelled)
-    origin = "as dataset.json gives it"
+    part_of = {} if redraw else _given_parts(labelled, given_by)
+    origin = f"as {given_by} gives it"
     if "validation" not in part_of.values():
         origin = f"drawn by subject with seed {seed}" + (", test as given" if part_of else "")
         fraction = DEFAULT_VALIDATION_FRACTION if validation_fraction is None else validation_fraction
-        undecided = [case.subject for case in labelled if case.subject not in part_of]
+        undecided = [case.patient for case in labelled if case.patient not in part_of]
         part_of |= split_subjects(undecided, {"validation": fraction, "test": test_fraction or 0.0}, seed)
-    division = VolumeDivision(origin=origin)
+    division = VolumeDivision[AnyVolumeCase](origin=origin)
     for case in cases:
-        part = part_of.get(case.subject, "training")
+        part = part_of.get(case.patient, "training")
         if case.label:
             getattr(division, part).append(case)
         elif part == "training":
             division.unlabelled.append(case)
         else:
-            case.problems.append(f"image without label of subject {case.subject}, whose labelled cases are in {part}")
+            case.problems.append(f"image without label of subject {case.patient}, whose labelled cases are in {part}")
     _put_labelled_first(division, num_labelled, seed, keep_order)
     return division
 
 
-def _given_parts(labelled: Sequence[VolumeCase]) -> dict[str, str]:
-    """Subjects that dataset.json puts into validation or test; empty when it gives no split."""
+def _given_parts(labelled: Sequence[VolumeCase], given_by: str) -> dict[str, str]:
+    """Subjects that the source puts into validation or test; empty when it gives no split."""
     parts = {part: [case for case in labelled if case.listed_in == part] for part in ("training", "validation", "test")}
-    put_aside = {case.subject: part for part in ("validation", "test") for case in parts[part]}
+    put_aside = {case.patient: part for part in ("validation", "test") for case in parts[part]}
     if put_aside:
-        pairs = {part: [(case.case, case.subject) for case in members] for part, members in parts.items()}
-        require_disjoint_subjects(pairs, "dataset.json (a validation fraction draws a new split)")
+        pairs = {part: [(case.case, case.patient) for case in members] for part, members in parts.items()}
+        require_disjoint_subjects(pairs, f"{given_by} (a validation fraction draws a new split)")
     return put_aside
 
 
-def _put_labelled_first(division: VolumeDivision, num_labelled: int | None, seed: int, keep_order: bool) -> None:
+def _put_labelled_first(division: VolumeDivision[Any], num_labelled: int | None, seed: int, keep_order: bool) -> None:
     training = division.training
     division.num_labelled = len(training) if num_labelled is None else num_labelled
     if num_labelled is None:
@@ -119,6 +125,6 @@ def _put_labelled_first(division: VolumeDivision, num_labelled: int | None, seed
             f"num_labelled must be in 1 .. {len(training)}, the training cases there are, got {num_labelled}."
         )
     if not keep_order:
-        drawn = draw_whole_subjects([case.subject for case in training], num_labelled, seed)
+        drawn = draw_whole_subjects([case.patient for case in training], num_labelled, seed)
         rest = sorted(set(range(len(training))) - set(drawn))
         division.training = [training[index] for index in drawn + rest]

@@ -60,8 +60,8 @@ def test_a_subject_stays_on_one_side(tmp_path: Path, annotations):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "segmentation"}, 'has no task "box_segmentation"'),
-        ({"training": [{"small_box": [1, 1, 2, 2]}]}, "an item of training must name an image"),
+        ({"task": "segmentation"}, "task: must be 'box_segmentation', got 'segmentation'"),
+        ({"training": [{"small_box": [1, 1, 2, 2]}]}, r"training\[0\]: has no text image"),
         ({"training": [{"image": "pictures/0.png", "small_box": [1, 1, 2, 2]}]}, "big box must be four finite numbers"),
         (
             {"training": [{"image": "pictures/0.png", "small_box": [1, 1, 9, 2], "big_box": [1, 1, 3, 3]}]},

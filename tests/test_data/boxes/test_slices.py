@@ -177,7 +177,7 @@ def test_bad_prompts(folder, arguments, message):
         ({"zz.nii.gz": [{"slice": 1, "box": [1, 2, 8, 9]}]}, r"names 1 volumes that are not in .*, such as zz"),
         ({"i1.nii.gz": {"slice": 1, "box": [1, 2, 8, 9]}}, r"i1\.nii\.gz: must be a list"),
         ({"i1.nii.gz": [{"slice": 1, "box": [1, 2, 1, 9]}]}, r"i1\.nii\.gz, slice 1: box must be"),
-        ([], "must be a dictionary from image names"),
+        ([], r"prompts\.json must be a JSON object, got \[\]"),
         ({}, "names no volume"),
     ],
 )

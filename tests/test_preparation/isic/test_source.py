@@ -192,7 +192,7 @@ def test_a_table_outside_of_the_source(tmp_path: Path) -> None:
         (["a,b", "1,2"], r"odd\.csv is of no known kind: expected the columns image_id and dx"),
         (
             ["image_id,dx,split", "I1,nv,holdout"],
-            r"odd\.csv, line 2: split must be train, validation or test, got hold",
+            r"odd\.csv, line 2: split must be train, validation or test, got 'hold",
         ),
         (["image_id,dx", ",nv"], r"odd\.csv, line 2: the image id is empty"),
         (["image_id,dx", "I1,nv"], "Classification needs two classes at least, got nv"),

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from monai_proto.data.nifti import case_name, is_apple_double, is_nifti_name
 from monai_proto.preparation.decathlon.source import find_decathlon_root, scan_decathlon_folder
 from monai_proto.preparation.volumes.case import VolumeCase
-from monai_proto.preparation.volumes.output import declared_label_values, describe_dataset, name_label_values
 
 
 def _folder(root: Path, *files: str, content: dict[str, Any] | None = None) -> Path:
@@ -25,13 +23,6 @@ def _by_name(root: Path) -> dict[str, VolumeCase]:
     cases = scan_decathlon_folder(root).cases
     assert len({case.case for case in cases}) == len(cases)
     return {case.case: case for case in cases}
-
-
-def test_names() -> None:
-    assert [case_name(name) for name in ("a/b.nii.gz", "b.nii", "B.NII.GZ", "b.c.nii")] == ["b", "b", "B", "b.c"]
-    assert [is_nifti_name(name) for name in ("a.nii", "a.nii.GZ", "a.gz", "nii")] == [True, True, False, False]
-    assert is_apple_double("imagesTr/._a.nii.gz")
-    assert not is_apple_double("._folder/a.nii.gz")
 
 
 @pytest.mark.parametrize(("images", "labels"), [("imagesTr", "labelsTr"), ("images", "labels")])
@@ -164,31 +155,8 @@ def test_root_is_the_folder_or_the_only_one_in_it(tmp_path: Path) -> None:
         find_decathlon_root(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not valid JSON"), ("[]", "must hold a JSON object, got a list")]
-)
+@pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[]", "must be a JSON object, got")])
 def test_data_list_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         scan_decathlon_folder(tmp_path)
-
-
-def test_properties_are_kept_and_completed() -> None:
-    given = {"name": "Toy", "licence": "CC-BY", "modality": {"0": "T1", "1": "T2"}, "labels": {"0": "bg", "7": "organ"}}
-    properties = describe_dataset(given, name="folder")
-    assert {key: properties[key] for key in given} == given
-    assert properties["tensorImageSize"] == "4D"
-    assert declared_label_values(properties) == {0, 7}
-    bare = describe_dataset({}, name="folder")
-    assert (bare["name"], bare["modality"], bare["tensorImageSize"]) == ("folder", {"0": "image"}, "3D")
-    assert declared_label_values(bare) is None
-    named = describe_dataset({}, "folder", modalities=["T1", "T2"], label_names=["background", "organ"])
-    assert named["modality"] == {"0": "T1", "1": "T2"}
-    assert named["labels"] == {"0": "background", "1": "organ"}
-    assert name_label_values({2, 5}) == {"0": "background", "2": "label 2", "5": "label 5"}
-
-
-@pytest.mark.parametrize("labels", [{"background": 0}, ["background", "organ"]])
-def test_labels_of_another_style_are_refused(labels: Any) -> None:
-    with pytest.raises(ValueError, match=r"labels of dataset\.json must map integers to names"):
-        describe_dataset({"labels": labels}, "folder")
