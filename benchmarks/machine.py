@@ -32,4 +32,3 @@ def machine_record() -> dict[str, str | int]:
         "monai": monai.__version__,
         "commit": commit,
     }
-

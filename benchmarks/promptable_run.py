@@ -39,8 +39,8 @@ HEAD_LEARNING_RATE = 1e-3
 
 class HalfPrecision(nn.Module):
     """
-    A module in bfloat16, whatever the caller's precision, where the CPU has it: a frozen prefix takes half the time, the
-    same for all.
+    A module in bfloat16, whatever the caller's precision, where the CPU has it: a frozen prefix takes half the time,
+    the same for all.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": ("monai_proto.cli.doctor:doctor", _START),
     "demo": ("monai_proto.cli.demo:demo", _START),
     "bundles": ("monai_proto.cli.bundles:bundles", _START),
+    "prepare": ("monai_proto.cli.prepare:prepare", _WORK),
     "check": ("monai_proto.cli.check:check", _WORK),
     "label": ("monai_proto.cli.label:label", _BESIDE),
     "dicom-seg": ("monai_proto.cli.dicom:dicom_seg", _BESIDE),

@@ -1,4 +1,4 @@
-"""What the scripts in ``data_scripts/`` say and how they end: one report, one form of error, one exit status."""
+"""What ``monai-proto prepare`` says and how it ends: one report, one form of error, one exit status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:  # the scripts' --help is not to wait for torch
+if TYPE_CHECKING:  # --help is not to wait for torch
     from monai_proto.preparation.prepared import Prepared
 
 __all__ = ["exit_on_error", "option", "report_prepared", "split_names"]
@@ -30,12 +30,13 @@ def exit_on_error(*more: type[BaseException], hint: str = "") -> Iterator[None]:
         more: further errors of the second kind.
         hint: said after an error of the second kind.
     """
+    on_the_way: tuple[type[BaseException], ...] = (OSError, *more)
     try:
         yield
     except ValueError as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(2) from error
-    except (OSError, *more) as error:
+    except on_the_way as error:
         typer.secho(f"Error: {error}{hint}", fg="red", err=True)
         raise typer.Exit(1) from error
 

@@ -1,4 +1,4 @@
-"""The command as a whole: nothing heavy before it is needed, help, version, exit status, options that may stand anywhere."""
+"""The command as a whole: nothing heavy before it is needed, help, exit status, options that may stand anywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from monai_proto.cli import main
 from monai_proto.cli.exit_status import exit_status
 from monai_proto.cli.settings import global_options_first, say_call, settings
 
+PREPARE = [
+    ["prepare", kind, "--help"] for kind in ("decathlon", "nnunet", "totalsegmentator", "dicom", "isic", "boxes")
+]
 HEAVY = {"torch", "monai", "numpy", "nibabel", "scipy", "matplotlib", "SimpleITK", "ignite", "pooch", "rich.progress"}
 
 
@@ -28,7 +31,9 @@ def _settings_as_before():
     vars(settings).update(before)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], *([name, "--help"] for name in main.COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], *([name, "--help"] for name in main.COMMANDS), *PREPARE], ids=" ".join
+)
 def test_help_imports_nothing_heavy(words):
     code = (
         "import sys\nfrom monai_proto.cli.main import app\n"
@@ -44,7 +49,7 @@ def test_help_imports_nothing_heavy(words):
 def test_every_command_has_an_example(name):
     result = invoke(name, "--help")
     assert result.exit_code == 0, result.output
-    assert f"monai-proto {name}" in result.output or "bundles" in name, result.output
+    assert f"monai-proto {name}" in result.output or name in ("bundles", "prepare"), result.output
 
 
 def test_examples_of_the_whole_are_there():

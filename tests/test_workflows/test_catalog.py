@@ -55,8 +55,8 @@ def test_a_copy_has_the_bundles_files_and_never_overwrites(tmp_path):
     assert {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()} == ours
     assert (copy / "models" / "model.pt").read_bytes() == (source / "models" / "model.pt").read_bytes()
     (copy / "configs" / "train.json").write_text("changed")
+    assert copy_bundle(source, tmp_path / "new") == tmp_path / "new" / "mine"  # a folder gets the copy inside
     with pytest.raises(FileExistsError, match="nothing is overwritten"):
-        copy_bundle(source, tmp_path / "new")  # an existing folder gets the copy inside, under the bundle's name
         copy_bundle(source, tmp_path / "new")
     assert (copy / "configs" / "train.json").read_text() == "changed"
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["copy", "mine"]

@@ -31,10 +31,9 @@ def test_what_monai_wraps_is_unwrapped():
 
 
 def test_an_error_that_says_more_than_its_cause_is_kept():
-    try:
-        raise ValueError("checkpoint x.pt does not fit: size mismatch") from RuntimeError("size mismatch")
-    except ValueError as error:
-        assert root_cause(wrapped(error)) is error
+    error = ValueError("checkpoint x.pt does not fit: size mismatch")
+    error.__cause__ = RuntimeError("size mismatch")
+    assert root_cause(wrapped(error)) is error
 
 
 def test_long_messages_are_cut_to_five_lines():

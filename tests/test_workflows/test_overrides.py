@@ -119,7 +119,9 @@ def test_words_for_truth_become_truth_values():
     assert with_truth_values(config, default_values([TRAIN])) == {"resume": False, "overwrite": True}
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[]", "must hold a JSON object, got a list")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is not valid JSON"), ("[]", "must hold a JSON object, got a list")]
+)
 def test_files_that_are_no_configuration_are_named(tmp_path, text, message):
     file = tmp_path / "train.json"
     file.write_text(text)
