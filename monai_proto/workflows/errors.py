@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import sys
+from functools import partial
 from types import TracebackType
 
 from monai_proto.extras import extra_of, install_command
@@ -73,21 +74,23 @@ def runs_monai_bundle() -> bool:
     return spec is not None and spec.name == "monai.bundle.__main__"
 
 
-def install_error_report() -> None:
+def install_error_report(interrupted: str = "Interrupted.") -> None:
     """
     Lets ``python -m monai.bundle`` end with :func:`error_lines` in place of chained tracebacks. ``MONAI_PROTO_DEBUG=1``
     keeps them.
+
+    Args:
+        interrupted: said after Ctrl-C.
     """
     if os.environ.get(DEBUG_VARIABLE, "0") in ("", "0"):
-        sys.excepthook = _report
+        sys.excepthook = partial(_report, interrupted)
 
 
-def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, traceback)
-        return
+def _report(
+    interrupted: str, kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
+) -> None:
     sys.stdout.flush()
-    print("\n".join(error_lines(error)), file=sys.stderr)
+    print(interrupted if issubclass(kind, KeyboardInterrupt) else "\n".join(error_lines(error)), file=sys.stderr)
 
 
 def _message(error: BaseException) -> str:

@@ -53,11 +53,14 @@ def start_run(kind: Literal["train", "evaluate", "infer"]) -> None:
     parser: ConfigParser = workflow.parser
     _check_overrides(parser, Path(workflow.config_root_path))
     if kind == "train":
+        ckpt_dir = parser.get_parsed_content("ckpt_dir")
         require_no_model(
-            parser.get_parsed_content("ckpt_dir"),
-            bool(parser.get_parsed_content("resume")),
-            bool(parser.get_parsed_content("overwrite")),
+            ckpt_dir, bool(parser.get_parsed_content("resume")), bool(parser.get_parsed_content("overwrite"))
         )
+        if runs_monai_bundle():
+            install_error_report(
+                f"Interrupted. The last whole epoch is saved in {ckpt_dir}: --resume True goes on from there."
+            )
     folder, phantoms = parser.get_parsed_content("dataset_dir"), _PHANTOMS in str(parser["dataset_dir"])
     datalist = "evaluated" if "evaluated" in parser else "datalist"
     _say(describe_data(folder, parser.get_parsed_content(datalist), phantoms))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 import pytest
 from monai.utils import optional_import
 
 from monai_proto.workflows import error_lines, root_cause
-from monai_proto.workflows.errors import is_foreseen, is_wrong_input
+from monai_proto.workflows.errors import DEBUG_VARIABLE, install_error_report, is_foreseen, is_wrong_input
 
 
 def wrapped(error: Exception) -> Exception:
@@ -70,6 +71,19 @@ def test_a_missing_package_is_answered_by_the_line_that_installs_it(monkeypatch)
     with pytest.raises(ImportError) as raised:
         import another_package_that_nobody_has  # noqa: F401
     assert error_lines(raised.value)[1] == "Install it: pip install another_package_that_nobody_has"
+
+
+def test_an_interruption_says_what_is_saved(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setenv(DEBUG_VARIABLE, "1")
+    install_error_report("saved in /run")
+    assert sys.excepthook is sys.__excepthook__
+    monkeypatch.delenv(DEBUG_VARIABLE)
+    install_error_report("saved in /run")
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "saved in /run\n"
+    sys.excepthook(ValueError, wrapped(ValueError("no such folder")), None)
+    assert capsys.readouterr().err == "Error: no such folder\n"
 
 
 def test_a_mistake_of_ours_is_named_by_its_type():
