@@ -167,7 +167,8 @@ def _fits(value: Any, default: Any) -> bool:
     if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, str):
-        return default[:1] in ("$", "@", "%") or isinstance(value, str | PathLike)
+        # a word may stand beside numbers, as in `slices`: largest, all or a number
+        return default[:1] in ("$", "@", "%") or isinstance(value, str | PathLike | int | float)
     if isinstance(default, list):
         return isinstance(value, list | tuple)
     return isinstance(value, dict)

@@ -103,6 +103,7 @@ def test_a_value_of_another_type_is_refused(name, value, kind):
         ("optimizer", {"_target_": "torch.optim.SGD"}),
         ("_note", "mine"),
         ("bundle_root", "/x"),
+        ("dataset_dir", 2024),
     ],
 )
 def test_what_fits_passes(name, value):
