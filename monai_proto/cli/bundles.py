@@ -32,7 +32,7 @@ def list_(
 
     Example: monai-proto bundles list
     """
-    say_call("python -c 'from monai_proto.workflows import list_bundles; print(list_bundles())'")
+    say_call("monai_proto.workflows.list_bundles()")
     found = list_bundles()
     if as_json:
         typer.echo(json.dumps([{**info._asdict(), "folder": str(info.folder)} for info in found], indent=1))
@@ -51,6 +51,7 @@ def copy(
 
     Example: monai-proto bundles copy hippocampus_mri_semisupervised my_bundle
     """
+    say_call(f"monai_proto.workflows.copy_bundle({bundle!r}, {str(destination)!r})")
     folder = copy_bundle(bundle, destination)
     typer.echo(f"Copied to {folder}")
     typer.echo(f"Run it: cd {folder} && python -m monai.bundle run --config_file configs/inference.json")
@@ -66,6 +67,7 @@ def zip_(
 
     Example: monai-proto bundles zip hippocampus_mri_semisupervised dist
     """
+    say_call(f"monai_proto.workflows.zip_bundle({bundle!r}, {str(destination)!r})")
     typer.echo(f"Written: {zip_bundle(bundle, destination)}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_proto.cli.settings import start_threads
+from monai_proto.cli.settings import say_call, start_threads
 
 __all__ = ["demo"]
 
@@ -35,4 +35,6 @@ def demo(
     from monai_proto.apps.demo import run_demo
     from monai_proto.folders import runs_dir
 
-    run_demo(output or runs_dir() / "demo", bundle, epochs, labelled)
+    output = output or runs_dir() / "demo"
+    say_call(f"monai_proto.apps.demo.run_demo({str(output)!r}, {bundle!r}, {epochs}, {labelled})")
+    run_demo(output, bundle, epochs, labelled)

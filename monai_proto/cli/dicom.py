@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monai_proto.cli.settings import say_call
 from monai_proto.workflows.catalog import find_bundle
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def dicom_seg(
     with quiet_libraries():
         from monai_proto.apps.dicom.series_segmentation import segment_series
 
+        say_call(f"monai_proto.apps.dicom.segment_series({bundle!r}, {str(source)!r}, {str(output)!r}, ...)")
         result = segment_series(find_bundle(bundle), source, output, series, nifti, overview, checkpoint)
     for name, voxels in result.voxels.items():
         typer.echo(f"{name}: {voxels} voxels")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from monai_proto.cli.settings import say_call
+
 __all__ = ["doctor"]
 
 
@@ -18,6 +20,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For a machine: 
     """
     from monai_proto.apps.doctor import examine
 
+    say_call("monai_proto.apps.doctor.examine()")
     found = examine()
     if as_json:
         typer.echo(json.dumps(found, indent=1))

@@ -32,7 +32,7 @@ def test_learning_curve_is_read_back(tmp_path):
 
 
 def test_a_bundle_of_another_kind_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="has no configs/supervised_train.json"):
+    with pytest.raises(ValueError, match=r"has no configs/supervised_train\.json"):
         run_demo(tmp_path / "out", "dermoscopy_prototype_classification", 1, 1)
     assert not (tmp_path / "out").exists()
 

@@ -77,7 +77,7 @@ def test_options_of_all_commands_may_stand_anywhere():
     assert global_options_first(words) == first
     result = invoke("bundles", "list", "--verbose")
     assert result.exit_code == 0
-    assert "The same as: python -c" in result.stderr
+    assert "The same as: monai_proto.workflows.list_bundles()" in result.stderr
     assert settings.verbose
     assert not settings.debug
 
