@@ -61,8 +61,18 @@ def elsewhere(wheel, tmp_path_factory) -> Path:
     return folder / "bin" / "python"
 
 
+def home_of(python: Path) -> Path:
+    """Of the person who has the environment: caches and runs go there."""
+    return python.parents[2]
+
+
 def run(python: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home_of(python)),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     command = [str(python), "-m", *words]
     finished = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=600
@@ -113,7 +123,7 @@ def test_bundles_are_found_copied_and_run_from_the_wheel(elsewhere, tmp_path):
         elsewhere, "monai.bundle", "run", "--config_file", "configs/inference.json", cwd=tmp_path / "mine"
     ).stdout
     assert "Data: PHANTOMS" in printed
-    assert len(list((tmp_path / ".local/share/monai_proto/runs/mine/inference").glob("*_seg.nii.gz"))) == 8
+    assert len(list((home_of(elsewhere) / ".local/share/monai_proto/runs/mine/inference").glob("*_seg.nii.gz"))) == 8
     assert not (tmp_path / "mine" / "eval").exists()
 
 
