@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ __all__ = ["read_json", "require_shape"]
 
 _LARGEST_INTEGER = 2**63 - 1
 _KINDS = {"object": "JSON object", "array": "list", "string": "text", "number": "number", "integer": "integer"}
+_SHORT = reprlib.Repr()  # what stands in a file may be long, or as deep as Python can read
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 80, 80
 
 
 def read_json(
@@ -78,7 +81,7 @@ def _place(error: ValidationError) -> str:
 
 
 def _complaint(error: ValidationError) -> str:
-    got = _short(error.instance)
+    got = _SHORT.repr(error.instance)
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         kind = _kinds(error.schema.get("properties", {}).get(missing, {}).get("type", ()))
@@ -94,8 +97,3 @@ def _complaint(error: ValidationError) -> str:
 def _kinds(types: str | Sequence[str]) -> str:
     names = [types] if isinstance(types, str) else types
     return " or ".join(_KINDS[name] for name in names if name != "null")
-
-
-def _short(instance: Any) -> str:
-    text = repr(instance)
-    return text if len(text) <= 120 else f"{text[:117]}..."

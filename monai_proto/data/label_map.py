@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -49,7 +48,7 @@ def renumber_label(source: Path, target: Path, numbers: Mapping[int, int]) -> st
     Returns:
         SHA-256 of the new file.
     """
-    image: Any = nib.load(source)
+    image = nib.load(source)
     table = np.zeros(max(numbers) + 1, np.uint8 if max(numbers.values()) < 256 else np.uint16)
     for old, new in numbers.items():
         table[old] = new

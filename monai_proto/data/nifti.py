@@ -9,7 +9,6 @@ import secrets
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -85,7 +84,7 @@ def read_volume(file: str | os.PathLike) -> tuple[Volume | None, list[VolumeProb
     name = os.fspath(file)
     try:
         _read_gzip_to_its_end(file)
-        image: Any = nib.load(file, mmap=False)
+        image = nib.load(file, mmap=False)
         data = np.asanyarray(image.dataobj)
     except _READ_ERRORS as error:
         detail = str(error).replace(name, Path(name).name).replace("\n", " ").strip()
@@ -103,7 +102,7 @@ def voxel_hash(volume: Volume) -> str:
     """
     digest = hashlib.sha256(repr(volume.data.shape).encode())
     for index in range(volume.data.shape[-1]):  # slice by slice: a second whole volume would double the memory
-        digest.update(np.ascontiguousarray(volume.data[..., index], dtype="<f8").data)
+        digest.update(np.ascontiguousarray(volume.data[..., index], dtype="<f8"))
     return digest.hexdigest()
 
 

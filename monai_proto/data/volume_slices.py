@@ -195,7 +195,10 @@ def _read_pair(whole: BoxAnnotation, copies: CopyDropper[BoxAnnotation]) -> tupl
     if whole.mask is None:
         whole.problems.append("image without label")
         return None
-    image, problems = read_volume(whole.image_file)
+    if whole.image is None:
+        whole.problems.append("label without image")
+        return None
+    image, problems = read_volume(whole.image)
     label, label_problems = read_volume(whole.mask)
     problems += label_problems
     if image is not None:

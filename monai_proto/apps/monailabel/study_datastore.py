@@ -10,14 +10,14 @@ from monailabel.config import settings
 
 from monai_proto.apps.monailabel.checked_labels import CheckedLabels
 from monai_proto.apps.monailabel.dicom_studies import DicomStudies
-from monai_proto.apps.monailabel.label_checks import PICTURE_EXTENSIONS
 from monai_proto.apps.monailabel.refusals import http_answers, refuse
 from monai_proto.apps.monailabel.upstream import require_plain_name
+from monai_proto.data.picture_files import PICTURE_SUFFIXES
 
 __all__ = ["StudyDatastore"]
 
 VOLUME_EXTENSIONS = (".nii.gz", ".nii")
-_EXTENSIONS = (*VOLUME_EXTENSIONS, *PICTURE_EXTENSIONS)
+_EXTENSIONS = (*VOLUME_EXTENSIONS, *PICTURE_SUFFIXES)
 
 
 class StudyDatastore(CheckedLabels):
@@ -87,7 +87,7 @@ class StudyDatastore(CheckedLabels):
 
     def is_volume(self, study: str) -> bool:
         """Whether a study is a volume; otherwise it is a photograph."""
-        return self._datastore.objects[study].image.ext.lower() not in PICTURE_EXTENSIONS
+        return self._datastore.objects[study].image.ext.lower() not in PICTURE_SUFFIXES
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """

@@ -1,1 +1,1 @@
-"""Steps that all preparations of volumes share."""
+"""Steps that the preparations of volumes share: checks, division, output, and what takes them in this order."""

@@ -206,6 +206,18 @@ def test_tables_that_cannot_be_used(tmp_path: Path, content: list[str], message:
         scan_isic_source(tmp_path, metadata=[file])
 
 
+def test_file_names_in_a_table_mean_their_images(tmp_path: Path) -> None:
+    touch(tmp_path, "I1.bmp", "I2.webp", "I3.tiff", "I4.jpg")
+    table(tmp_path / "t.csv", "image_id,dx", "I1.bmp,nv", "I2.webp,mel", "images/I3.TIFF,nv", "I4,mel")
+    source = scan_isic_source(tmp_path)
+    assert {case.case: (case.image, case.problems) for case in source.cases} == {
+        "I1": ("I1.bmp", []),
+        "I2": ("I2.webp", []),
+        "I3": ("I3.tiff", []),
+        "I4": ("I4.jpg", []),
+    }
+
+
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "I1.jpg")
     file = table(tmp_path / "latin.csv", "image_id,dx", *["I1,nv"] * 3000, "I2,nävus", encoding="latin-1")
