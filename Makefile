@@ -17,7 +17,10 @@ help:
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable ".[dev]"
+	@echo "Installing into $(VENV): several gigabytes the first time, most of them PyTorch."
+	@# For Linux on x86_64 PyPI has torch with CUDA alone. The smaller CPU wheels have the same name there and lie on an
+	@# index of their own, so that they cannot be asked for by name; whoever has such an index sets PIP_EXTRA_INDEX_URL.
+	$(VENV)/bin/pip install --progress-bar on --editable ".[dev]"
 	touch $@
 
 install: $(VENV)/.installed
@@ -32,7 +35,7 @@ $(LABEL_VENV)/.installed: pyproject.toml
 label-env: $(LABEL_VENV)/.installed
 
 demo: install
-	$(RUN) -m monai_proto.apps.demo --output $(DEMO_OUTPUT)
+	$(RUN) -m monai_proto demo --output $(DEMO_OUTPUT)
 
 test: install label-env
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not slow"

@@ -10,6 +10,8 @@ from pathlib import Path
 import monai
 import torch
 
+from monai_proto.machine import processor_name
+
 __all__ = ["machine_record"]
 
 
@@ -23,19 +25,10 @@ def machine_record() -> dict[str, str | int]:
         check=False,
     ).stdout.strip()
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "monai": monai.__version__,
         "commit": commit,
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

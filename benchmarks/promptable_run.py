@@ -24,6 +24,7 @@ from benchmarks.promptable_methods import METHODS
 from monai_proto.data import PrefixCache
 from monai_proto.engines import WeakSamTrainer
 from monai_proto.handlers import EMATeacherHandler
+from monai_proto.machine import autocast, autocast_dtype, autocast_pays
 from monai_proto.networks.nets import AdaptableSegmenter
 from monai_proto.transforms import PromptsFromBoxesd
 
@@ -37,14 +38,17 @@ HEAD_LEARNING_RATE = 1e-3
 
 
 class HalfPrecision(nn.Module):
-    """A module in bfloat16, whatever the caller's precision: a frozen prefix takes half the time, the same for all."""
+    """
+    A module in bfloat16, whatever the caller's precision, where the CPU has it: a frozen prefix takes half the time,
+    the same for all.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu"):
             return self.module(images)
 
 
@@ -145,8 +149,8 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
         optimizer,
         reference=PrefixCache(cache.folder, HalfPrecision(reference)),
         prefix_cache=cache,
-        amp=True,
-        amp_kwargs={"dtype": torch.bfloat16},
+        amp=autocast_pays("cpu"),
+        amp_kwargs={"dtype": autocast_dtype("cpu")},
         train_handlers=[EMATeacherHandler(student, teacher, EMA_DECAY, warm_up=False)],
         **method.trainer_parts(),
     )
@@ -168,7 +172,6 @@ def _train(network, method_name, objects, steps, seed, learning_rate, cache, log
 
 
 @torch.no_grad()
-@torch.autocast("cpu", torch.bfloat16)
 def score_objects(
     network: AdaptableSegmenter, cache: PrefixCache, objects: list[dict[str, Any]]
 ) -> dict[str, dict[str, float]]:
@@ -177,7 +180,8 @@ def score_objects(
     scores: dict[str, list[torch.Tensor]] = {prompt: [] for prompt in EVALUATED_PROMPTS}
     for item in objects:
         size = tuple(item["image"].shape[-2:])
-        embedding = network.student.suffix(cache(item["image"][None]))
+        with autocast("cpu"):
+            embedding = network.student.suffix(cache(item["image"][None]))
         for prompt in EVALUATED_PROMPTS:
             asked = PromptsFromBoxesd(prompt)(item)
             given = {
@@ -185,7 +189,8 @@ def score_objects(
                 for name in ("boxes", "points", "labels")
                 if f"prompt_{name}" in asked
             }
-            mask = network.segment(embedding, size, **given) > 0
+            with autocast("cpu"):
+                mask = network.segment(embedding, size, **given) > 0
             truth = item["mask"][None]
             scores[prompt].append(torch.stack([compute_iou(mask, truth)[0, 0], compute_dice(mask, truth)[0, 0]]))
     means = {prompt: torch.stack(values).mean(0).tolist() for prompt, values in scores.items()}

@@ -20,6 +20,7 @@ from monai_proto.data import TwoStreamDataLoader
 from monai_proto.engines import SemiSupervisedTrainer
 from monai_proto.handlers import EMATeacherHandler, EpochSeedHandler
 from monai_proto.losses.terms import WeightedTerms
+from monai_proto.machine import autocast_dtype, autocast_pays
 from monai_proto.networks.nets import ProjectedSegmentationNet
 from monai_proto.optimizers import term_parameter_groups
 
@@ -71,7 +72,7 @@ def make_trainer(
         "network": network,
         "optimizer": optimizer,
         "decollate": False,
-        "amp": amp,
+        "amp": autocast_pays(device, amp),
         "train_handlers": [
             EpochSeedHandler(seed, loader, terms.views),
             EMATeacherHandler(network, teacher, decay=EMA_DECAY),
@@ -105,10 +106,10 @@ def case_dice(
 ) -> torch.Tensor:
     """Dice of each foreground class over whole volumes, (volumes, C - 1)."""
     network.eval()
-    inferer = window_inferer(task)
+    inferer, half = window_inferer(task), autocast_pays(device, amp)
     scores = []
     for volume in volumes:
-        with torch.autocast(device, enabled=amp):
+        with torch.autocast(device, autocast_dtype(device), enabled=half):
             logits = inferer(volume["image"].unsqueeze(0).to(device), lambda images: network(images).float())
         prediction = one_hot(logits.argmax(1, keepdim=True).cpu(), task.num_classes)
         scores.append(compute_dice(prediction, one_hot(volume["label"].unsqueeze(0), task.num_classes)))

@@ -7,7 +7,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = (
+_PARTS = (
     "active_learning",
     "apps",
     "compat",
@@ -17,6 +17,7 @@ _SUBPACKAGES = (
     "handlers",
     "inferers",
     "losses",
+    "machine",
     "metrics",
     "networks",
     "optimizers",
@@ -24,14 +25,15 @@ _SUBPACKAGES = (
     "preparation",
     "transforms",
     "visualize",
+    "workflows",
 )
 
-__all__ = ["__version__", "bundle", *_SUBPACKAGES]
+__all__ = ["__version__", "bundle", *_PARTS]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a subpackage, or :func:`bundle`, when first used, so that ``import monai_proto`` itself costs nothing."""
-    if name in _SUBPACKAGES:
+    """Import a part of the package, or :func:`bundle`, when first used, so that ``import monai_proto`` itself costs nothing."""
+    if name in _PARTS:
         return import_module(f"{__name__}.{name}")
     if name == "bundle":
         return import_module(f"{__name__}.apps.run.trainer").bundle

@@ -16,6 +16,7 @@ from monai_proto.active_learning.study_values import (
     relative_prototype_distances,
     thumbnail_embedding,
 )
+from monai_proto.machine import autocast_pays
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 
 __all__ = ["StudyScorer"]
@@ -39,7 +40,7 @@ class StudyScorer:
         prototypes: a class memory bank, or prototypes (C, D) with rows of zeros for classes that have none; without
             them there is no prototype distance.
         device: where the network is; images are put there.
-        amp: whether the network runs in mixed precision.
+        amp: whether the network runs in mixed precision, where the hardware has it.
         margin: see :func:`foreground_entropy`.
         embedding: what tells studies apart. ``"image"``, the thumbnail: it needs no network, and so stays the same
             when that is trained further; on hippocampus it finds the other side of the same subject three times as
@@ -70,7 +71,7 @@ class StudyScorer:
         self.network = network
         self.inferer = inferer
         self.device = torch.device(device)
-        self.amp = amp
+        self.amp = autocast_pays(device, amp)
         self.margin = margin
         self.embedding = embedding
         if isinstance(prototypes, ClassMemoryBank):

@@ -1,18 +1,14 @@
-"""
-Trains, evaluates and runs the semi-supervised bundle on phantoms, next to training on the labelled volumes alone.
-
-    python -m monai_proto.apps.demo --output demo_output
-"""
+"""Trains, evaluates and runs the semi-supervised bundle on phantoms, next to training on the labelled volumes alone."""
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -20,63 +16,84 @@ from monai_proto.apps.demo_figures import draw_learning_curves, draw_overlays
 from monai_proto.apps.demo_results import read_case_dice, read_learning_curve
 from monai_proto.data import read_datalist
 from monai_proto.phantoms import phantom_dataset_dir
+from monai_proto.workflows import find_bundle
 
-__all__ = ["main"]
+__all__ = ["run_demo"]
 
-BUNDLE = "hippocampus_mri_semisupervised"
 ARMS = {"supervised": "labelled volumes only", "semi_supervised": "with the unlabelled volumes"}
+STEPS = 25  # an epoch
 
 
-def main(
-    output: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo_output"),
-    bundles: Annotated[Path, typer.Option(help="Folder of the bundles in the checkout.")] = Path("bundles"),
-    epochs: Annotated[int, typer.Option(help="Epochs of 25 steps of each training.")] = 10,
-    labelled: Annotated[int, typer.Option(help="Labelled volumes.")] = 3,
-) -> None:
-    """Run the demo; prints a summary and says where the figures are."""
-    bundle = (bundles / BUNDLE).resolve()
-    if not (bundle / "configs" / "train.json").is_file():
-        raise typer.BadParameter(f"--bundles must be the checkout's folder of bundles, got {bundles}")
-    console, started = Console(), time.perf_counter()
-    output = output.resolve()
+def run_demo(output: str | os.PathLike[str], bundle: str | os.PathLike[str], epochs: int, labelled: int) -> None:
+    """
+    Prints what it does, a table of Dice, where the figures are, and what to do next.
+
+    Args:
+        output: folder for everything that is written; what an earlier demo left there is replaced.
+        bundle: name or folder of a semi-supervised MRI bundle.
+        epochs: of each training.
+        labelled: volumes whose label is used.
+
+    Raises:
+        ValueError: when there is no such bundle.
+        RuntimeError: naming the log, when a run of the bundle fails.
+    """
+    folder, output = find_bundle(bundle), Path(output).absolute()
+    if not (folder / "configs" / "supervised_train.json").is_file():
+        raise ValueError(f"The demo takes a semi-supervised bundle; {folder} has no configs/supervised_train.json.")
+    console, started = Console(soft_wrap=True), time.perf_counter()
+    output.mkdir(parents=True, exist_ok=True)
     dataset_dir = phantom_dataset_dir("mri")
     datalist = read_datalist(dataset_dir)
     console.print(
-        f"Phantoms: {len(datalist['training'])} training volumes, {labelled} of them labelled, "
-        f"{len(datalist['validation'])} for validation, in {dataset_dir}"
+        f"Demo on PHANTOMS, synthetic MRI crops of a hippocampus-like structure: {len(datalist['training'])} training "
+        f"volumes, {labelled} of them labelled, {len(datalist['validation'])} for validation, in {dataset_dir}"
     )
-    for arm, title in ARMS.items():
-        folder = output / arm
-        overlay = ["supervised_train.json"] if arm == "supervised" else []
-        console.print(f"Training, {title}: {epochs * 25} steps ...")
-        paths = {"ckpt_dir": folder, "output_dir": folder / "log", "num_labelled": labelled, "max_epochs": epochs}
-        _run_bundle(bundle, ["train.json", *overlay], folder / "train.log", paths)
-        _run_bundle(
-            bundle,
-            ["train.json", *overlay, "evaluate.json"],
-            folder / "evaluate.log",
-            {**paths, "output_dir": folder / "evaluation"},
-        )
+    for number, (arm, title) in enumerate(ARMS.items(), 1):
+        console.print(f"{number}/4 Training, {title}: {epochs * STEPS} steps, then its evaluation ...")
+        _train_and_evaluate(folder, output / arm, ["supervised_train.json"] * (arm == "supervised"), epochs, labelled)
     segmentations = output / "segmentations"
-    console.print("Segmenting the validation volumes ...")
-    _run_bundle(
-        bundle,
-        ["inference.json"],
-        output / "inference.log",
-        {"ckpt_path": output / "semi_supervised" / "model.pt", "output_dir": segmentations},
-    )
-    labels = datalist["labels"]
-    dice = {arm: read_case_dice(output / arm / "evaluation" / "val_mean_dice_raw.csv") for arm in ARMS}
-    console.print(_summary(dice, labels, labelled))
-    curves = {title: read_learning_curve(output / arm / "log", "val_mean_dice") for arm, title in ARMS.items()}
+    console.print("3/4 Segmenting the validation volumes ...")
+    model = output / "semi_supervised" / "model.pt"
+    _run_bundle(folder, ["inference.json"], output / "inference.log", {"ckpt_path": model, "output_dir": segmentations})
+    console.print("4/4 Drawing ...")
+    curves = {title: read_learning_curve(output / arm / "train.log", "val_mean_dice") for arm, title in ARMS.items()}
     figures = [
         draw_learning_curves(curves, output / "learning_curve.png"),
         draw_overlays(datalist["validation"], segmentations, output / "overlays.png"),
     ]
-    console.print(f"Took {time.perf_counter() - started:.0f} s. See:")
+    dice = {arm: read_case_dice(output / arm / "evaluation" / "val_mean_dice_raw.csv") for arm in ARMS}
+    console.print(_summary(dice, datalist["labels"], labelled))
+    console.print(
+        f"Took {time.perf_counter() - started:.0f} s. Shown: what the unlabelled volumes bring when few are labelled, "
+        "on phantoms; nothing of it holds for patients. See:"
+    )
     for figure in figures:
-        console.print(f"  {figure}", soft_wrap=True)
-    console.print(f"  {segmentations} (NIfTI)", soft_wrap=True)
+        console.print(f"  {figure}")
+    console.print(f"  {segmentations} (NIfTI), {model} (weights)")
+    console.print("Next, with your own volumes:", *_next_steps(folder.name), sep="\n  ", markup=False, highlight=False)
+
+
+def _next_steps(bundle: str) -> list[str]:
+    command = (
+        "monai-proto" if Path(sys.argv[0]).name == "monai-proto" else f"{shlex.quote(sys.executable)} -m monai_proto"
+    )
+    return [
+        f"{command} bundles list    # what else there is",
+        f"{command} check {bundle} --data FOLDER    # does a folder with dataset.json fit?",
+        f"{command} --help",
+    ]
+
+
+def _train_and_evaluate(bundle: Path, folder: Path, overlay: list[str], epochs: int, labelled: int) -> None:
+    paths = {"ckpt_dir": folder, "output_dir": folder / "log", "num_labelled": labelled, "max_epochs": epochs}
+    _run_bundle(bundle, ["train.json", *overlay], folder / "train.log", {**paths, "overwrite": True})
+    _run_bundle(
+        bundle,
+        ["train.json", *overlay, "evaluate.json"],
+        folder / "evaluate.log",
+        {**paths, "output_dir": folder / "evaluation"},
+    )
 
 
 def _run_bundle(bundle: Path, configs: list[str], log: Path, overrides: dict[str, object]) -> None:
@@ -91,7 +108,7 @@ def _run_bundle(bundle: Path, configs: list[str], log: Path, overrides: dict[str
     with log.open("w") as file:
         finished = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if finished.returncode:
-        tail = "\n".join(log.read_text().splitlines()[-5:])
+        tail = "\n".join(log.read_text().splitlines()[-3:])
         raise RuntimeError(f"{' '.join(configs)} ended with status {finished.returncode}; see {log}:\n{tail}")
 
 
@@ -106,7 +123,3 @@ def _summary(dice: dict[str, list[list[float]]], labels: dict[str, str], labelle
         means = [sum(case[c] for case in dice[arm]) / len(dice[arm]) for c in range(len(names))]
         table.add_row(title, *(f"{mean:.3f}" for mean in [*means, sum(means) / len(means)]))
     return table
-
-
-if __name__ == "__main__":
-    typer.run(main)

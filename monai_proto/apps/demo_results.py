@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
-
-from monai.utils import optional_import
 
 __all__ = ["read_case_dice", "read_learning_curve"]
 
@@ -22,9 +21,15 @@ def read_case_dice(path: Path) -> list[list[float]]:
     return [[float(value) for value in row[1:-1]] for row in rows[1:]]
 
 
-def read_learning_curve(log_dir: Path, tag: str) -> list[tuple[int, float]]:
-    """Epoch and value of a scalar that ``TensorBoardStatsHandler`` logged under ``log_dir``."""
-    accumulator, _ = optional_import("tensorboard.backend.event_processing.event_accumulator", name="EventAccumulator")
-    events = accumulator(str(log_dir))
-    events.Reload()
-    return [(event.step, event.value) for event in events.Scalars(tag)]
+def read_learning_curve(log: Path, metric: str) -> list[tuple[int, float]]:
+    """
+    Epoch and value of a metric, from the lines that MONAI's ``StatsHandler`` wrote into a log.
+
+    Raises:
+        ValueError: when the log has none.
+    """
+    line = re.compile(rf"Epoch\[(\d+)\] Metrics -- .*?\b{re.escape(metric)}: (\S+)")
+    points = [(int(epoch), float(value)) for epoch, value in line.findall(log.read_text(encoding="utf-8"))]
+    if not points:
+        raise ValueError(f"{log} has no line with the metric {metric}.")
+    return points

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monai_proto.cli.exit_status import exit_status
+from monai_proto.cli.settings import say_call
+from monai_proto.workflows.catalog import find_bundle
 
 if TYPE_CHECKING:
     from monai_proto.apps.dicom.node import Peer
@@ -18,7 +19,7 @@ __all__ = ["dicom_node", "dicom_seg"]
 
 
 def dicom_seg(
-    bundle: Annotated[Path, typer.Option(help="Folder of a segmentation bundle.")],
+    bundle: Annotated[str, typer.Option(help="Segmentation bundle: name or folder.")],
     source: Annotated[Path, typer.Option("--input", help="Folder with the files of one DICOM series.")],
     output: Annotated[Path, typer.Option(help="New folder for segmentation.dcm; it appears whole or not at all.")],
     series: Annotated[str | None, typer.Option(help="SeriesInstanceUID, where the folder holds several.")] = None,
@@ -32,14 +33,15 @@ def dicom_seg(
     Exit status: 1 when a file cannot be written, a package is missing or the bundle fails, 2 when the input does not
     fit.
 
-    Example: monai-proto dicom-seg --bundle bundles/hippocampus_mri_semisupervised --input series --output result
+    Example: monai-proto dicom-seg --bundle hippocampus_mri_semisupervised --input series --output result
     """
     from monai_proto.apps.quiet_libraries import quiet_libraries
 
-    with exit_status(), quiet_libraries():
+    with quiet_libraries():
         from monai_proto.apps.dicom.series_segmentation import segment_series
 
-        result = segment_series(bundle, source, output, series, nifti, overview, checkpoint)
+        say_call(f"monai_proto.apps.dicom.segment_series({bundle!r}, {str(source)!r}, {str(output)!r}, ...)")
+        result = segment_series(find_bundle(bundle), source, output, series, nifti, overview, checkpoint)
     for name, voxels in result.voxels.items():
         typer.echo(f"{name}: {voxels} voxels")
     for note in result.notes:
@@ -48,7 +50,7 @@ def dicom_seg(
 
 
 def dicom_node(
-    bundle: Annotated[Path, typer.Option(help="Folder of a segmentation bundle.")],
+    bundle: Annotated[str, typer.Option(help="Segmentation bundle: name or folder.")],
     folder: Annotated[Path, typer.Option(help="Folder for what is received, done and failed.")],
     accept: Annotated[str, typer.Option(help="AE titles that may call, separated by commas; no others can.")],
     answer_to: Annotated[
@@ -74,16 +76,18 @@ def dicom_node(
     """
     from monai_proto.apps.quiet_libraries import quiet_libraries
 
-    with exit_status(), quiet_libraries():
+    with quiet_libraries():
         from monai_proto.apps.bundle_segmentation import read_bundle_metadata
         from monai_proto.apps.dicom.node import DicomNode
         from monai_proto.apps.dicom.series_segmentation import SEG_NAME, segment_series
 
+        folder_of_bundle = find_bundle(bundle)
+
         def segment(series: Path, result: Path) -> Path:
-            segment_series(bundle, series, result, checkpoint=checkpoint)
+            segment_series(folder_of_bundle, series, result, checkpoint=checkpoint)
             return result / SEG_NAME
 
-        read_bundle_metadata(bundle, checkpoint)  # said now, not when the first series has come
+        read_bundle_metadata(folder_of_bundle, checkpoint)  # said now, not when the first series has come
         titles = [title.strip() for title in accept.split(",") if title.strip()]
         peer = _parse_peer(answer_to) if answer_to else None
         with DicomNode(folder, segment, ae_title, titles, peer, host, port, settle_seconds, typer.echo) as node:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from monai_proto.cli.exit_status import exit_status
-
 __all__ = ["label"]
 
 
@@ -24,7 +22,7 @@ def label(
         str | None, typer.Option(help="Names of bundles, separated by commas. Default: all.", show_default=False)
     ] = None,
     bundles: Annotated[
-        Path | None, typer.Option(help="Folder of bundles. Default: that of the checkout.", show_default=False)
+        Path | None, typer.Option(help="Folder of bundles. Default: those of the package.", show_default=False)
     ] = None,
     workspace: Annotated[
         Path | None,
@@ -48,11 +46,10 @@ def label(
 
     Example: .venv-label/bin/monai-proto label --studies /data/studies --models hippocampus_mri_semisupervised
     """
-    with exit_status():
-        from monai_proto.apps.monailabel.start_server import start_server
+    if modality not in ("ct", "mr"):
+        raise ValueError(f"--modality must be ct or mr, got {modality!r}.")
+    from monai_proto.apps.monailabel.start_server import start_server
 
-        if modality not in ("ct", "mr"):
-            raise ValueError(f"--modality must be ct or mr, got {modality!r}.")
-        given = {"models": models, "bundles": bundles, "workspace": workspace, "modality": modality}
-        conf = {key: str(value) for key, value in given.items() if value is not None}
-        start_server(studies, conf, host, port)
+    given = {"models": models, "bundles": bundles, "workspace": workspace, "modality": modality}
+    conf = {key: str(value) for key, value in given.items() if value is not None}
+    start_server(studies, conf, host, port)

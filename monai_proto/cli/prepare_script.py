@@ -1,4 +1,4 @@
-"""What the scripts in ``data_scripts/`` say and how they end: one report, one form of error, one exit status."""
+"""What ``monai-proto prepare`` says and how it ends: one report, one form of error, one exit status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:  # the scripts' --help is not to wait for torch
+if TYPE_CHECKING:  # --help is not to wait for torch
     from monai_proto.preparation.prepared import Prepared
 
 __all__ = ["exit_on_error", "option", "report_prepared", "split_names"]

@@ -22,7 +22,7 @@ __all__ = [
 
 METADATA_NAME = "metadata.json"
 # what only holds for the weights that the bundle ships
-_OF_SHIPPED_WEIGHTS = ("eval_metrics", "data_source")
+_OF_SHIPPED_WEIGHTS = ("eval_metrics", "data_source", "weights", "weights_licence")
 
 
 def checkpoint_label_names(ckpt_path: str | os.PathLike, bundle_root: str | os.PathLike) -> list[str]:

@@ -197,7 +197,7 @@ def list_photographs(path: str | os.PathLike) -> list[dict[str, str]]:
 
 def _read(path: str | os.PathLike) -> tuple[Path, dict[str, Any]]:
     file = datalist_file(path)
-    return file, read_json(file, "Data list", _SCHEMA, if_missing="; data_scripts/prepare_isic.py writes one")
+    return file, read_json(file, "Data list", _SCHEMA, if_missing="; monai-proto prepare isic writes one")
 
 
 def _names(properties: Mapping[str, Any], file: Path) -> list[str]:

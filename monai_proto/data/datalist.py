@@ -144,7 +144,7 @@ def read_datalist(dataset_dir: str | os.PathLike) -> dict[str, Any]:
         ValueError: when the file is missing or no data list, an item lacks a path, or ``subjects.csv`` lacks a case.
     """
     file = datalist_file(dataset_dir)
-    content = read_json(file, "Data list", _SCHEMA, if_missing="; data_scripts/prepare_decathlon.py writes one")
+    content = read_json(file, "Data list", _SCHEMA, if_missing="; monai-proto prepare decathlon writes one")
     subjects_file = file.parent / "subjects.csv"
     subjects = read_subjects_csv(subjects_file) if subjects_file.is_file() else {}
     for part in _PARTS:

@@ -6,6 +6,8 @@ from types import ModuleType
 
 from monai.utils import OptionalImportError, optional_import
 
+from monai_proto.extras import install_command
+
 __all__ = ["dicom_package", "is_decodable", "transfer_syntax_name"]
 
 
@@ -19,7 +21,7 @@ def dicom_package(name: str) -> ModuleType:
     """
     module, found = optional_import(name)
     if not found:
-        raise OptionalImportError(f"{name} is needed to read and write DICOM: pip install 'monai-proto[dicom]'")
+        raise OptionalImportError(f"{name} is needed to read and write DICOM: {install_command('dicom')}")
     return module
 
 

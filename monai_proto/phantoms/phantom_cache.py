@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import pooch
-
+from monai_proto import folders
 from monai_proto.phantoms.dermoscopy.dataset import write_dermoscopy_phantom_dataset
 from monai_proto.phantoms.phantom import PHANTOM_VERSION
 from monai_proto.phantoms.volume_dataset import write_ct_phantom_dataset, write_mri_phantom_dataset
@@ -65,7 +64,7 @@ def phantom_dataset_dir(
     numbers = {
         name: default if asked[name] is None else asked[name] for name, default in _DEFAULT_NUMBERS[kind].items()
     }
-    root = Path(cache_dir or os.environ.get("MONAI_PROTO_CACHE") or pooch.os_cache("monai_proto")).expanduser()
+    root = Path(cache_dir).expanduser() if cache_dir else folders.cache_dir()
     name = "-".join([f"{kind}_phantom", f"v{PHANTOM_VERSION}", f"seed{seed}", *map(str, numbers.values())])
     folder = root.absolute() / name
     if not _is_complete(folder):

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import nibabel as nib
 import numpy as np
+import pytest
 from matplotlib import image as matplotlib_image
 
+from monai_proto.apps.demo import run_demo
 from monai_proto.apps.demo_figures import draw_learning_curves, draw_overlays
 from monai_proto.apps.demo_results import read_case_dice, read_learning_curve
 
@@ -15,12 +17,23 @@ def test_case_dice_is_read_by_class(tmp_path):
 
 
 def test_learning_curve_is_read_back(tmp_path):
-    from torch.utils.tensorboard import SummaryWriter
+    """From lines as MONAI's StatsHandler writes them."""
+    log = tmp_path / "train.log"
+    log.write_text(
+        "10:26:01 - INFO - Got new best metric of val_mean_dice: 0.2501\n"
+        "10:26:01 - INFO - Epoch[1] Metrics -- val_mean_dice: 0.2500 \n"
+        "10:26:01 - INFO - Key metric: val_mean_dice best value: 0.2501 at epoch: 1\n"
+        "10:26:07 - INFO - Epoch[2] Metrics -- val_loss: 0.1000 val_mean_dice: 0.5000 \n"
+    )
+    assert read_learning_curve(log, "val_mean_dice") == [(1, 0.25), (2, 0.5)]
+    with pytest.raises(ValueError, match=f"{log} has no line with the metric val_mean_iou"):
+        read_learning_curve(log, "val_mean_iou")
 
-    with SummaryWriter(str(tmp_path)) as writer:
-        for epoch, value in ((1, 0.25), (2, 0.5)):
-            writer.add_scalar("val_mean_dice", value, epoch)
-    assert read_learning_curve(tmp_path, "val_mean_dice") == [(1, 0.25), (2, 0.5)]
+
+def test_a_bundle_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"has no configs/supervised_train\.json"):
+        run_demo(tmp_path / "out", "dermoscopy_prototype_classification", 1, 1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_show_image_and_outlines(tmp_path):

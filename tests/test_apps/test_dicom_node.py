@@ -268,7 +268,7 @@ def test_same_object_twice_and_another_one_of_its_name(node, tmp_path):
         ({"accept": ","}, "at least one AE title"),
         ({"accept": "A" * 17}, "1 to 16 ASCII characters"),
         ({"answer-to": "PACS"}, "must be AE@host:port"),
-        ({"bundle": "nowhere"}, "has no configs/inference.json"),
+        ({"bundle": "nowhere"}, "There is no bundle"),
     ],
 )
 def test_command_says_what_does_not_fit(node, tmp_path, options, message):

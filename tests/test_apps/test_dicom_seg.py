@@ -188,7 +188,7 @@ def test_bundle_that_does_not_work(segment, tmp_path, options, message, code):
 
 def test_folder_that_is_no_bundle_and_checkpoint_that_is_none(segment, tmp_path):
     write_series(tmp_path / "series")
-    _require_refused(segment(tmp_path / "series"), tmp_path, "has no configs/inference.json")
+    _require_refused(segment(tmp_path / "series"), tmp_path, "is a folder, but no bundle")
     _require_refused(segment(checkpoint=tmp_path / "none.pt"), tmp_path, "none.pt does not exist")
 
 

@@ -12,14 +12,15 @@ from dicom_files import write_series
 from typer.testing import CliRunner
 
 from monai_proto.apps.monailabel.dicom_studies import DicomStudies
-from monai_proto.apps.monailabel.workspace import bundles_for, default_bundles_dir, is_inside, publish_model
+from monai_proto.apps.monailabel.workspace import bundles_for, is_inside, publish_model
 from monai_proto.cli.main import app
+from monai_proto.workflows.catalog import bundles_folder
 
 HIPPOCAMPUS = "hippocampus_mri_semisupervised"
 
 
 def test_bundles_of_the_checkout_are_copied_with_their_kind(tmp_path):
-    copies = bundles_for(default_bundles_dir(), tmp_path)
+    copies = bundles_for(bundles_folder(), tmp_path)
     assert {name: (copy.kind, copy.volumes) for name, copy in copies.items()} == {
         "abdomen_ct_semisupervised": ("segmentation", True),
         "ct_mr_slice_sam_weak_segmentation": ("promptable", True),
@@ -27,23 +28,23 @@ def test_bundles_of_the_checkout_are_copied_with_their_kind(tmp_path):
         "dermoscopy_sam_weak_segmentation": ("promptable", False),
         HIPPOCAMPUS: ("segmentation", True),
     }
-    source = default_bundles_dir() / HIPPOCAMPUS
+    source = bundles_folder() / HIPPOCAMPUS
     for part in ("configs/inference.json", "models/model.pt"):
         assert (tmp_path / "model" / HIPPOCAMPUS / part).read_bytes() == (source / part).read_bytes()
 
 
 def test_trained_weights_outlive_a_restart_and_configurations_do_not(tmp_path):
-    copy = bundles_for(default_bundles_dir(), tmp_path, [HIPPOCAMPUS])[HIPPOCAMPUS]
+    copy = bundles_for(bundles_folder(), tmp_path, [HIPPOCAMPUS])[HIPPOCAMPUS]
     (copy.models / "model.pt").write_bytes(b"trained")
     (copy.path / "configs" / "inference.json").write_text("old")
-    bundles_for(default_bundles_dir(), tmp_path, [HIPPOCAMPUS])
+    bundles_for(bundles_folder(), tmp_path, [HIPPOCAMPUS])
     assert (copy.models / "model.pt").read_bytes() == b"trained"
     assert json.loads((copy.path / "configs" / "inference.json").read_text())["num_classes"] == 3
 
 
 def test_unknown_bundle_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"No bundle nope in .*; there are abdomen_ct_semisupervised"):
-        bundles_for(default_bundles_dir(), tmp_path, ["nope"])
+        bundles_for(bundles_folder(), tmp_path, ["nope"])
 
 
 def test_published_model_takes_the_place_of_the_one_before(tmp_path):

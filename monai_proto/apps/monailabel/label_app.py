@@ -36,12 +36,12 @@ from monai_proto.apps.monailabel.study_scoring import PrototypeScoring, StudySco
 from monai_proto.apps.monailabel.web_studies import WebStudies, web_client
 from monai_proto.apps.monailabel.workspace import (
     bundles_for,
-    default_bundles_dir,
     default_workspace,
     is_inside,
     is_web_address,
 )
 from monai_proto.dicom.seg_writer import Algorithm
+from monai_proto.workflows.catalog import bundles_folder
 
 __all__ = ["ProtoLabelApp"]
 
@@ -55,15 +55,15 @@ class ProtoLabelApp(MONAILabelApp):
     Args:
         app_dir: folder that MONAI Label was given.
         studies: folder of the studies, or address of a DICOMweb server.
-        conf: ``models`` (names of bundles, with commas; default all), ``bundles`` (their folder; default that of the
-            checkout), ``workspace`` (folder for copies of the bundles; default :func:`default_workspace`), ``modality``
+        conf: ``models`` (names of bundles, with commas; default all), ``bundles`` (their folder; default those of the
+            package), ``workspace`` (folder for copies of the bundles; default :func:`default_workspace`), ``modality``
             (``ct`` or ``mr``, for SAM on slices).
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.workspace = Path(conf.get("workspace") or default_workspace(studies))
         names = [name.strip() for name in conf.get("models", "").split(",") if name.strip()]
-        bundles_dir = Path(conf["bundles"]) if conf.get("bundles") else default_bundles_dir()
+        bundles_dir = Path(conf["bundles"]) if conf.get("bundles") else bundles_folder()
         self.bundles = bundles_for(bundles_dir, self.workspace, names or None)
         super().__init__(
             app_dir=app_dir,

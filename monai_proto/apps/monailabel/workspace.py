@@ -19,7 +19,6 @@ __all__ = [
     "WORKSPACE_NAME",
     "BundleCopy",
     "bundles_for",
-    "default_bundles_dir",
     "default_workspace",
     "is_inside",
     "is_web_address",
@@ -78,19 +77,6 @@ def default_workspace(studies: str) -> Path:
         return Path(studies) / WORKSPACE_NAME
     data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
     return data / WORKSPACE_NAME / re.sub(r"[^A-Za-z0-9.-]+", "_", studies.rstrip("/").partition("://")[2])
-
-
-def default_bundles_dir() -> Path:
-    """
-    The bundles of the checkout that this package is installed from.
-
-    Raises:
-        ValueError: when the package is not installed from a checkout.
-    """
-    folder = Path(__file__).parents[3] / "bundles"
-    if not folder.is_dir():
-        raise ValueError(f"There are no bundles at {folder}: name their folder with --bundles.")
-    return folder
 
 
 def bundles_for(bundles_dir: Path, workspace: Path, names: Sequence[str] | None = None) -> dict[str, BundleCopy]:

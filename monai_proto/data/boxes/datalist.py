@@ -96,7 +96,7 @@ def read_box_datalist(dataset_dir: str | os.PathLike) -> dict[str, Any]:
             an item does not exist, or a subject is in two parts.
     """
     file = datalist_file(dataset_dir)
-    content = read_json(file, "Data list", _SCHEMA, if_missing="; data_scripts/prepare_boxes.py writes one")
+    content = read_json(file, "Data list", _SCHEMA, if_missing="; monai-proto prepare boxes writes one")
     for part in BOX_PARTS:
         content[part] = [_resolved_item(item, part, file) for item in content.get(part) or []]
     _require_subjects_on_one_side({part: content[part] for part in BOX_PARTS}, f"Data list {file}")
@@ -141,7 +141,7 @@ def divide_boxed_items(
         named = f"{len(without)} have none, such as {without[0]}" if without else "the part is empty"
         raise ValueError(
             f"Data list {file}: items of validation must name their mask, to score the model; {named}. Prepare the "
-            "list with masks of a few subjects (prepare_boxes.py --training-masks, or a validation part)."
+            "list with masks of a few subjects (monai-proto prepare boxes --training-masks, or a validation part)."
         )
     training = _first(parts["training"], num_training, seed, file)
     if not all(item.get("mask") for item in training):  # a batch has masks to monitor with, or has none

@@ -29,7 +29,7 @@ def load_boxed_images(
     """
     The items of a data set by part.
 
-    A list that ``data_scripts/prepare_boxes.py`` wrote is taken as it is. Of a list of images with masks but without
+    A list that ``monai-proto prepare boxes`` wrote is taken as it is. Of a list of images with masks but without
     boxes, such as that of the phantoms, boxes are made from the masks (:func:`boxes_from_mask`, the largest object of
     each); images without a mask are an error.
 
@@ -63,7 +63,7 @@ def _boxed(item: Mapping[str, Any], file: Path, seed: int, jitter: float) -> dic
     if not item.get("mask"):
         raise ValueError(
             f"Data list {file}: {item['image']} has neither boxes nor a mask to make them from; "
-            "data_scripts/prepare_boxes.py reads boxes from CSV or COCO."
+            "monai-proto prepare boxes reads boxes from CSV or COCO."
         )
     with Image.open(item["mask"]) as picture:
         mask = np.asarray(picture.convert("L")) > 127

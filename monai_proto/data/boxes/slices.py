@@ -39,7 +39,7 @@ def load_boxed_slices(
     """
     The items of a data set by part, each one object in one slice.
 
-    A list that ``data_scripts/prepare_boxes.py`` wrote has its slices and boxes; only ``labels`` is looked at, to take
+    A list that ``monai-proto prepare boxes`` wrote has its slices and boxes; only ``labels`` is looked at, to take
     some of its objects. From a Decathlon list of volumes with label maps, such as that of the phantoms, slices are
     picked and boxes made as that script does it. Objects in several parts, or too small in every slice, are left out;
     the log says how many and which.

