@@ -32,7 +32,7 @@ __all__ = ["__version__", "bundle", *_PARTS]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a part of the package, or :func:`bundle`, when first used, so that ``import monai_proto`` itself costs nothing."""
+    """Import what is asked for when it is first used, so that ``import monai_proto`` itself costs nothing."""
     if name in _PARTS:
         return import_module(f"{__name__}.{name}")
     if name == "bundle":
