@@ -229,9 +229,12 @@ def test_every_loss_stands_here():
     """A new loss has to be added above."""
     no_losses = {
         "BoxPseudoLabel",
+        "BoxPseudoLabeler",
+        "ContrastSampler",
         "ContrastSamples",
         "WeakSamLoss",  # its terms are above
         "apply_box_prior",
+        "balanced_assignment",
         "box_pseudo_label",
         "boxes_to_masks",
         "class_balanced_weights",
