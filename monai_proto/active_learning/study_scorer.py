@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from torch import nn
 
 from monai_proto.active_learning.study_score import StudyScore
@@ -16,6 +15,7 @@ from monai_proto.active_learning.study_values import (
     relative_prototype_distances,
     thumbnail_embedding,
 )
+from monai_proto.engines.training_step import plain_tensors
 from monai_proto.machine import autocast_pays
 from monai_proto.networks.blocks.class_memory_bank import ClassMemoryBank
 
@@ -142,7 +142,7 @@ class StudyScorer:
                     f"label of study {study_id} must have shape {(1, *image.shape[1:])}, got {tuple(label.shape)}."
                 )
             logits, projection = self._run(image, study_id)
-            label = _plain(label)[0].to(self.device).long()
+            label = plain_tensors(label)[0].to(self.device).long()
             correct = torch.where(logits.argmax(0) == label, label, -1)
             means, voxels = class_feature_means(projection, correct, logits.shape[0])
             sums = means if sums is None else sums + means
@@ -157,11 +157,11 @@ class StudyScorer:
     def _embedding(self, image: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
         if self.embedding == "features":
             return nn.functional.normalize(means[1:], dim=1).cpu()
-        return thumbnail_embedding(_plain(image)).cpu()
+        return thumbnail_embedding(plain_tensors(image)).cpu()
 
     def _run(self, image: torch.Tensor, study_id: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (C, *spatial) and projection (D, *grid) of one image."""
-        images = _plain(image).unsqueeze(0).to(self.device)
+        images = plain_tensors(image).unsqueeze(0).to(self.device)
         self.network.eval()
         with torch.autocast(self.device.type, enabled=self.amp):
             output = self.inferer(images, self._maps)
@@ -180,7 +180,3 @@ class StudyScorer:
         output = self.network(images, full_output=True)
         # the inferer adds up windows in the precision of the images
         return output.logits.to(images.dtype), output.projection.to(images.dtype)
-
-
-def _plain(values: torch.Tensor) -> torch.Tensor:
-    return values.as_tensor() if isinstance(values, MetaTensor) else values

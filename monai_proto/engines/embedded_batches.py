@@ -9,6 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
+from monai_proto.engines.training_step import plain_tensors
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 
 __all__ = ["EmbeddedBatches", "image_ids_of"]
@@ -74,7 +75,7 @@ class EmbeddedBatches:
     def _embed(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
         images = batch[self.image_key]
         ids = image_ids_of(batch, images, self.id_key)
-        images = images.as_tensor() if isinstance(images, MetaTensor) else images
+        images = plain_tensors(images)
         with torch.autocast(self.device.type, enabled=self.amp):
             embedded = self.network.embed(images.to(self.device, non_blocking=True))
         labels = torch.as_tensor(batch[self.label_key]).reshape(-1).long()

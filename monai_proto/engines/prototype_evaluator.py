@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 from torch import nn
 
 from monai_proto.engines.embedded_batches import image_ids_of
+from monai_proto.engines.training_step import plain_tensors
 from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.explanation import explain
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
@@ -55,7 +55,7 @@ class PrototypeEvaluator(SupervisedEvaluator):
         """One batch; see the class for what it returns."""
         images, labels = engine.prepare_batch(batchdata, self.state.device, self.non_blocking)
         ids = image_ids_of(batchdata, images, self.id_key)
-        images = images.as_tensor() if isinstance(images, MetaTensor) else images
+        images = plain_tensors(images)
         network: PrototypeClassifier = bare_network(self.network)
         with (
             engine.mode(self.network),
