@@ -80,7 +80,7 @@ def test_no_module_hides_a_name_of_its_room():
         f"{init.parent.relative_to(PACKAGE.parent)}/{alias.name}.py hides {alias.name} of {node.module}"
         for init in PACKAGE.rglob("__init__.py")
         for node in ast.walk(ast.parse(init.read_text()))
-        if isinstance(node, ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom) and node.module != ".".join(init.parent.relative_to(PACKAGE.parent).parts)
         for alias in node.names
         if (init.parent / f"{alias.name}.py").is_file() and not node.module.endswith(f".{alias.name}")
     ]
