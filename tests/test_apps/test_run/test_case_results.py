@@ -9,7 +9,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
+from monai_proto.networks.explanation import Explanation, PrototypeEvidence
 from PIL import Image
 
 from monai_proto.apps.run.case_results import CaseResults

@@ -81,7 +81,7 @@ def test_refuses_lists_that_cannot_be_used(tmp_path: Path, annotations, change, 
 
 
 def test_refuses_what_is_no_list(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"prepare_boxes\.py writes one"):
+    with pytest.raises(ValueError, match=r"prepare boxes writes one"):
         read_box_datalist(tmp_path)
     (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(ValueError, match="is not valid JSON"):
