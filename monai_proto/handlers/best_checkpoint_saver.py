@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ignite.engine import Engine
@@ -28,6 +29,20 @@ class BestCheckpointSaver(CheckpointSaver):
     ) -> None:
         super().__init__(save_dir, save_dict, save_key_metric=True, key_metric_filename=key_metric_filename)
         self.from_epoch = from_epoch
+
+    @staticmethod
+    def among(handlers: Iterable[Any]) -> BestCheckpointSaver:
+        """
+        The one in a list of handlers, by which a bundle's JSON names it: the list has to hold it itself, as MONAI Label
+        looks for it there.
+
+        Raises:
+            ValueError: when there is none, or more than one.
+        """
+        found = [handler for handler in handlers if isinstance(handler, BestCheckpointSaver)]
+        if len(found) != 1:
+            raise ValueError(f"handlers must hold one BestCheckpointSaver, got {len(found)}.")
+        return found[0]
 
     def metrics_completed(self, engine: Engine) -> None:
         """Save if this is the best model so far; the evaluator's epoch is the trainer's."""

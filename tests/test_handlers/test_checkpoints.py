@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.handlers import StatsHandler
 from torch import nn
 
 from monai_proto.handlers import BestCheckpointSaver, NamedCheckpointLoader
@@ -52,3 +53,11 @@ def test_a_model_counts_only_from_its_epoch_on(tmp_path):
     saver = BestCheckpointSaver(str(tmp_path), {"model": network}, from_epoch=3)
     validate(saver, network, [0.9, 0.95, 0.4, 0.6, 0.5])
     assert torch.load(tmp_path / "model.pt", weights_only=True)["bias"].item() == pytest.approx(0.6)
+
+
+def test_the_saver_is_found_among_the_handlers_of_a_bundle(tmp_path):
+    saver = BestCheckpointSaver(str(tmp_path), {"model": nn.Linear(1, 1)})
+    assert BestCheckpointSaver.among([StatsHandler(), saver]) is saver
+    for handlers in ([StatsHandler()], [saver, saver]):
+        with pytest.raises(ValueError, match="handlers must hold one BestCheckpointSaver"):
+            BestCheckpointSaver.among(handlers)

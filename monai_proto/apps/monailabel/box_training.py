@@ -64,10 +64,11 @@ class BoxTraining(BundleTraining):
 
     def _without_validation(self) -> list[dict[str, Any]]:
         handlers = [h for h in self._defaults["train"]["handlers"] if h["_target_"] != _VALIDATION]
+        saved = next(h["save_dict"] for h in self._defaults["validate"]["handlers"] if "save_dict" in h)
         last = {
             "_target_": "CheckpointSaver",
             "save_dir": "@ckpt_dir",
-            "save_dict": self._defaults["validate"]["best_checkpoint_saver"]["save_dict"],
+            "save_dict": saved,
             "save_final": True,
             "final_filename": "model.pt",
         }
