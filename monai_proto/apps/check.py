@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from monai_proto.workflows.catalog import describe_bundle, find_bundle
-from monai_proto.workflows.errors import error_lines
-from monai_proto.workflows.overrides import default_values, override_problems, read_config_file
+from monai_proto.workflows.errors import error_text
+from monai_proto.workflows.overrides import override_problems, read_config_file
 from monai_proto.workflows.run_start import describe_data
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def check_bundle(
     data: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    option: str = "{}",
 ) -> list[Finding]:
     """
     Look at everything that a training of a bundle needs, as far as seconds allow: no image is read.
@@ -47,6 +48,7 @@ def check_bundle(
         data: folder with ``dataset.json``; None for the bundle's phantoms.
         overrides: of ``train.json``.
         weights: checkpoint that is to fit; None for the bundle's own.
+        option: how a person names an override, ``"--set {}"`` for instance.
 
     Returns:
         findings in the order in which they were made. When overrides or paths do not fit, nothing after them is looked
@@ -59,7 +61,7 @@ def check_bundle(
     given = dict(overrides or {})
     if data is not None:
         given["dataset_dir"] = os.path.abspath(Path(data).expanduser())
-    findings = [*_configuration(folder), *_overrides(folder, given), *_paths(folder, given)]
+    findings = [*_configuration(folder), *_overrides(folder, given, option), *_paths(folder, given)]
     if any(finding.state == "error" for finding in findings):
         return findings
     parser = _parser(folder, given)
@@ -81,7 +83,7 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
     try:
         return list(look())
     except Exception as error:  # of any component that a configuration may name
-        return [Finding(what, "error", "\n".join(error_lines(error)).removeprefix("Error: "))]
+        return [Finding(what, "error", error_text(error))]
 
 
 def _configuration(folder: Path) -> Iterator[Finding]:
@@ -99,12 +101,10 @@ def _configuration(folder: Path) -> Iterator[Finding]:
     yield Finding("configuration", "ok", f"{info.name} {info.version}: {info.task} ({len(files)} files)")
 
 
-def _overrides(folder: Path, given: Mapping[str, Any]) -> Iterator[Finding]:
+def _overrides(folder: Path, given: Mapping[str, Any], option: str) -> Iterator[Finding]:
     if not (folder / "configs" / _TRAIN).is_file():
         return
-    defaults = default_values([folder / "configs" / _TRAIN])
-    top = {name: value for name, value in given.items() if "#" not in name.replace("::", "#")}
-    problems = override_problems({**read_config_file(folder / "configs" / _TRAIN), **top}, defaults)
+    problems = override_problems([folder / "configs" / _TRAIN], given, option)
     yield from (Finding("overrides", "error", problem) for problem in problems)
     if not problems and given:
         yield Finding("overrides", "ok", ", ".join(f"{name}={value}" for name, value in given.items()))

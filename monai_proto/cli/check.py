@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from monai_proto.cli.settings import say_call, start_threads
+from monai_proto.workflows.overrides import parse_overrides
 
-__all__ = ["check", "parse_settings"]
+__all__ = ["check"]
 
 _COLOURS = {"ok": "green", "note": "yellow", "error": "red"}
 
@@ -35,14 +36,14 @@ def check(
 
     Example: monai-proto check hippocampus_mri_semisupervised --data /data/hippocampus --set num_labelled=10
     """
-    overrides = parse_settings(values or [])
+    overrides = parse_overrides(values or [])
     say_call(f"monai_proto.apps.check.check_bundle({bundle!r}, {str(data) if data else None!r}, {overrides!r})")
     start_threads(quiet=True)
     from monai_proto.apps.check import check_bundle
     from monai_proto.apps.quiet_libraries import quiet_libraries
 
     with quiet_libraries():
-        findings = check_bundle(bundle, data, overrides, weights)
+        findings = check_bundle(bundle, data, overrides, weights, "--set {}")
     wrong = [finding for finding in findings if finding.state == "error"]
     if as_json:
         typer.echo(json.dumps([finding._asdict() for finding in findings], indent=1))
@@ -52,31 +53,3 @@ def check(
         typer.echo("Everything fits." if not wrong else f"{len(wrong)} thing(s) do not fit.")
     if wrong:
         raise typer.Exit(2)
-
-
-def parse_settings(values: list[str]) -> dict[str, Any]:
-    """
-    ``KEY=VALUE`` as overrides of a configuration; a value is read as YAML, so that numbers, ``true``, ``null`` and
-    lists are what they look like.
-
-    Raises:
-        ValueError: naming what has no equals sign or no key.
-    """
-    import yaml
-
-    overrides = {}
-    for text in values:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise ValueError(f"--set takes KEY=VALUE, got {text!r}.")
-        # YAML 1.1 reads 1e-4 as text
-        number = yaml.safe_load(value) if value[:1] not in ("@", "%", "$") else value
-        overrides[key.strip()] = _number(number) if isinstance(number, str) else number
-    return overrides
-
-
-def _number(text: str) -> str | float:
-    try:
-        return float(text) if "e" in text.lower() and text[:1] in "+-.0123456789" else text
-    except ValueError:
-        return text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_proto.cli.exit_status import exit_status
+from monai_proto.cli.settings import settings, start_threads
 
 __all__ = ["evaluate"]
 
@@ -20,14 +20,13 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures. Default: in the run.", show_default=False)
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say which call of MONAI's does the same.")] = False,
 ) -> None:
     """
     Evaluate the best model of a run: a table of the classes, one of every case, and pictures.
 
     Example: monai-proto evaluate run1
     """
-    with exit_status():
-        from monai_proto.apps.run.evaluation import evaluate as evaluate_model
+    start_threads()
+    from monai_proto.apps.run.evaluation import evaluate as evaluate_model
 
-        evaluate_model(run, data, output, verbose)
+    evaluate_model(run, data, output, settings.verbose)

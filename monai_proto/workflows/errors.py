@@ -14,6 +14,7 @@ from monai_proto.extras import extra_of, install_command
 __all__ = [
     "DEBUG_VARIABLE",
     "error_lines",
+    "error_text",
     "install_error_report",
     "is_foreseen",
     "is_wrong_input",
@@ -55,6 +56,11 @@ def error_lines(error: BaseException) -> list[str]:
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 2], "...", lines[-1]]
     return [line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 4]} ..." for line in lines]
+
+
+def error_text(error: BaseException) -> str:
+    """:func:`error_lines` for a message around it."""
+    return "\n".join(error_lines(error)).removeprefix("Error: ")
 
 
 def is_wrong_input(error: BaseException) -> bool:

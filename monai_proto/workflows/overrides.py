@@ -14,7 +14,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["config_files_within", "default_values", "override_problems", "read_config_file", "with_truth_values"]
+__all__ = [
+    "check_overrides",
+    "config_files_within",
+    "config_problems",
+    "default_values",
+    "override_problems",
+    "parse_overrides",
+    "read_config_file",
+    "with_truth_values",
+]
 
 # entries that MONAI reads by name, and what the command line of `monai.bundle run` may add
 _READ_BY_MONAI = frozenset(
@@ -23,38 +32,92 @@ _READ_BY_MONAI = frozenset(
 )
 _REFERENCE = re.compile(r"[@%]((?:\w+)(?:(?:::|#)\w+)*)")
 _TRUTH = {"true": True, "false": False}
+# from which likeness on a name may have been meant; `ckpt_path` is rather `ckpt_dir` than `copy_paste`
+_LIKE = 0.6
+_SHARED_WORD = 0.3
 
 
-def override_problems(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+def parse_overrides(settings: Iterable[str]) -> dict[str, Any]:
     """
-    What is wrong with the overrides of a configuration, a sentence each.
-
-    An entry is known when the bundle's files have it or something in the configuration refers to it (``@name``). That
-    is looked at for entries at the top, and for those of plain groups such as ``train``; a component's arguments are
-    checked by the component. Names that begin with an underscore are nobody's.
+    Overrides as they are typed.
 
     Args:
-        config: with overrides, as MONAI merged it.
-        defaults: of the bundle's files, by the ids of :func:`default_values`.
+        settings: ``KEY=VALUE``, the value in JSON, or as ``python -m monai.bundle`` reads it; anything else is text.
+            Parts of a nested key are joined by ``#`` or ``::``, as in ``train#trainer#max_epochs``. ``device=cpu`` is
+            short for ``device=$torch.device('cpu')``.
+
+    Raises:
+        ValueError: when one of them has no ``=``.
+
+    Example::
+
+        >>> parse_overrides(["max_epochs=4", "patch_size=[32, 32, 32]", "resume=true", "sam=vit_b.pth"])
+        {'max_epochs': 4, 'patch_size': [32, 32, 32], 'resume': True, 'sam': 'vit_b.pth'}
+    """
+    overrides = {}
+    for setting in settings:
+        key, separator, value = setting.partition("=")
+        if not separator or not key.strip():
+            raise ValueError(f"--set takes KEY=VALUE, such as max_epochs=4, got {setting!r}.")
+        overrides[_id(key.strip())] = _value(value.strip())
+    if isinstance(overrides.get("device"), str) and not overrides["device"].startswith("$"):
+        overrides["device"] = f"$torch.device('{overrides['device']}')"
+    return overrides
+
+
+def check_overrides(files: Iterable[Path], overrides: Mapping[str, Any], option: str = "{}") -> None:
+    """
+    :func:`override_problems` as an error.
+
+    Raises:
+        ValueError: naming every override that does not fit.
+    """
+    problems = override_problems(files, overrides, option)
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def override_problems(files: Iterable[Path], overrides: Mapping[str, Any], option: str = "{}") -> list[str]:
+    """
+    What is wrong with overrides before they are laid over configuration files, a sentence each.
+
+    An entry is known when the files have it or something in them refers to it (``@name``). What a component does not
+    name in the files may still be an argument of it, which the component checks.
+
+    Args:
+        files: configuration files of the run, later ones laid over those before.
+        overrides: by id, such as ``"max_epochs"`` or ``"train#handlers#0#interval"``.
+        option: how a person names an override, ``"--set {}"`` for instance.
 
     Returns:
         for a name the nearest one that exists; for a value what the default is like.
+
+    Raises:
+        ValueError: when a file is not a JSON object.
+    """
+    defaults = default_values(files)
+    referred = {*_references(defaults), *_references(dict(overrides))}
+    problems = (_problem(_id(name), value, defaults, referred, option) for name, value in overrides.items())
+    return [problem for problem in problems if problem]
+
+
+def config_problems(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """
+    The same of a configuration that overrides were laid over already, as MONAI hands it on: its entries at the top, and
+    those of plain groups such as ``train``. Names that begin with an underscore are nobody's.
+
+    Args:
+        config: with overrides, as MONAI merged it.
+        defaults: of the bundle's files (:func:`default_values`).
     """
     referred = set(_references(config))
-    known = set(defaults) | _READ_BY_MONAI | referred
-    problems = []
-    for name, value in _entries(config):
-        if name not in known:
-            problems.append(_unknown(name, defaults))
-        elif name in defaults and not _fits(value, defaults[name]):
-            problems.append(f"{name} must be {_kind(defaults[name])}, got {value!r}.")
-    return problems
+    problems = (_problem(name, value, defaults, referred, "{}") for name, value in _entries(config, defaults))
+    return [problem for problem in problems if problem]
 
 
 def default_values(files: Iterable[Path]) -> dict[str, Any]:
     """
-    Entries of configuration files by their ids: at the top (``"max_epochs"``) and in plain groups
-    (``"train#inferer"``); later files win, as in MONAI.
+    Configuration files merged; later files win, as in MONAI, and ``"train#inferer"`` replaces an entry of a group.
 
     Raises:
         ValueError: when a file is not a JSON object.
@@ -62,14 +125,13 @@ def default_values(files: Iterable[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for file in files:
         for name, value in read_config_file(file).items():
-            head, _, tail = name.replace("::", "#").partition("#")
-            if not tail:
-                merged[head] = value
-            elif "#" not in tail and isinstance(merged.get(head), dict):
-                merged[head] = {**merged[head], tail: value}
-            elif "#" not in tail:
-                merged[f"{head}#{tail}"] = value
-    return {**dict(_entries(merged)), **{name: value for name, value in merged.items() if "#" in name}}
+            *groups, last = _id(name).split("#")
+            inner: Any = merged
+            for group in groups:
+                inner = inner.setdefault(group, {}) if isinstance(inner, dict) else None
+            if isinstance(inner, dict):
+                inner[last] = value
+    return merged
 
 
 def config_files_within(config: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -84,7 +146,7 @@ def config_files_within(config: Mapping[str, Any], folder: Path) -> list[Path]:
     for file in sorted(folder.glob("*.json")):
         if file.name == "metadata.json":
             continue
-        names = {name.replace("::", "#").partition("#")[0] for name in read_config_file(file)}
+        names = {_id(name).partition("#")[0] for name in read_config_file(file)}
         if names <= config.keys():
             files.append(file)
     return files
@@ -113,24 +175,46 @@ def with_truth_values(config: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     """
     return {
         name: _TRUTH[value.lower()]
-        for name, value in _entries(config)
-        if isinstance(value, str) and value.lower() in _TRUTH and isinstance(defaults.get(name), bool)
+        for name, value in _entries(config, defaults)
+        if isinstance(value, str) and value.lower() in _TRUTH and isinstance(_default(name, defaults), bool)
     }
 
 
-def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _id(name: str) -> str:
+    return name.replace("::", "#")
+
+
+def _value(text: str) -> Any:
+    from fire.parser import DefaultParseValue
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        # where Fire would take the rest for a comment, or an id for one, the text stays whole
+        return text if "#" in text else DefaultParseValue(text)
+
+
+def _entries(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
         if name.startswith("_") or "#" in name:
             continue
         yield name, value
-        if isinstance(value, dict) and "_target_" not in value:
+        # a group in place of an expression is data, whose keys are nobody's
+        if isinstance(value, dict) and "_target_" not in value and _is_group(defaults.get(name)):
             yield from ((f"{name}#{key}", item) for key, item in value.items() if not str(key).startswith("_"))
+
+
+def _default(name: str, defaults: Mapping[str, Any]) -> Any:
+    inner: Any = defaults
+    for part in name.split("#"):
+        inner = inner.get(part) if isinstance(inner, Mapping) else None
+    return inner
 
 
 def _references(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         for reference in _REFERENCE.findall(value):
-            head, *tail = reference.replace("::", "#").split("#")
+            head, *tail = _id(reference).split("#")
             yield head
             if tail:
                 yield f"{head}#{tail[0]}"
@@ -142,16 +226,58 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def _unknown(name: str, defaults: Mapping[str, Any]) -> str:
-    group, _, last = name.rpartition("#")
-    candidates = [other for other in defaults if other.rpartition("#")[0] == group]
-    nearest = difflib.get_close_matches(last, [other.rpartition("#")[2] for other in candidates], 1, 0.6)
-    shared = [other for other in candidates if set(last.split("_")) & set(other.split("_")) and len(last) > 2]
-    meant = f"{group}#{nearest[0]}".lstrip("#") if nearest else (shared[0] if shared else None)
-    if meant:
-        return f"Nothing in this bundle reads {name!r}. Did you mean {meant!r}?"
-    options = ", ".join(sorted(other for other in candidates if not isinstance(defaults[other], dict | list))[:12])
-    return f"Nothing in this bundle reads {name!r}. There are {options} and more."
+def _problem(name: str, value: Any, defaults: Mapping[str, Any], referred: Iterable[str], option: str) -> str | None:
+    inner: Any = defaults
+    parts = name.split("#")
+    for depth, part in enumerate(parts):
+        there = _names(inner)
+        if part not in there:
+            here = "#".join(parts[: depth + 1])
+            if here in referred or (depth == 0 and here in _READ_BY_MONAI) or part.startswith("_"):
+                return None
+            if isinstance(inner, Mapping) and "_target_" in inner:
+                return None
+            return _unknown(name, depth, inner, option)
+        inner = inner[part] if isinstance(inner, Mapping) else inner[int(part)]
+    if _fits(value, inner):
+        return None
+    return f"{option.format(name)} must be {_kind(inner)}, got {value!r}."
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return list(value)
+    return [str(index) for index in range(len(value))] if isinstance(value, list) else []
+
+
+def _is_group(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" not in value
+
+
+def _unknown(name: str, depth: int, group: Any, option: str) -> str:
+    """
+    Args:
+        name: id of the override.
+        depth: of the part of it that does not exist.
+        group: where it was looked for.
+        option: how a person names an override.
+    """
+    parts, names = name.split("#"), _names(group)
+    part = parts[depth]
+    nearest = max(names, key=lambda other: _likeness(part, other), default=None)
+    said = f"Nothing in this bundle reads {option.format(name)!r}."
+    if nearest and _likeness(part, nearest) >= _LIKE:
+        meant = "#".join([*parts[:depth], nearest, *parts[depth + 1 :]])
+        return f"{said} Did you mean {option.format(meant)!r}?"
+    if not isinstance(group, Mapping):
+        return f"{said} {'#'.join(parts[:depth])} has {f'{len(names)} entries' if names else 'no entries'}."
+    options = ", ".join(sorted(other for other in names if not isinstance(group[other], dict | list))[:12])
+    return f"{said} There are {options} and more." if options else said
+
+
+def _likeness(name: str, other: str) -> float:
+    shared = set(name.split("_")) & set(other.split("_"))
+    return difflib.SequenceMatcher(None, name, other).ratio() + (_SHARED_WORD if shared else 0)
 
 
 def _fits(value: Any, default: Any) -> bool:

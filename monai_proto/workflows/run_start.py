@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from monai_proto.workflows.errors import install_error_report, runs_monai_bundle
 from monai_proto.workflows.overrides import (
     config_files_within,
+    config_problems,
     default_values,
-    override_problems,
     with_truth_values,
 )
 
@@ -70,7 +70,10 @@ def start_run(kind: Literal["train", "evaluate", "infer"]) -> None:
 
 
 def describe_data(
-    dataset_dir: str | os.PathLike[str], datalist: Mapping[str, Sequence[Any]] | Sequence[Any], phantoms: bool
+    dataset_dir: str | os.PathLike[str],
+    datalist: Mapping[str, Sequence[Any]] | Sequence[Any],
+    phantoms: bool,
+    option: str = "--dataset_dir",
 ) -> str:
     """
     The line that says what a run uses, such as ``Data: /data/liver (10 labelled, 41 unlabelled, 8 validation)``.
@@ -79,13 +82,19 @@ def describe_data(
         dataset_dir: folder of the data.
         datalist: items of each part, or items alone.
         phantoms: whether nobody named data.
+        option: by which data are named.
     """
     parts = datalist if isinstance(datalist, Mapping) else {"images": datalist}
     counts = ", ".join(f"{len(items)} {part}" for part, items in parts.items() if isinstance(items, list | tuple))
-    return f"Data: PHANTOMS (no --dataset_dir) ({counts})" if phantoms else f"Data: {dataset_dir} ({counts})"
+    return f"Data: PHANTOMS (no {option}) ({counts})" if phantoms else f"Data: {dataset_dir} ({counts})"
 
 
-def require_no_model(ckpt_dir: str | os.PathLike[str], resume: bool, overwrite: bool) -> None:
+def require_no_model(
+    ckpt_dir: str | os.PathLike[str],
+    resume: bool,
+    overwrite: bool,
+    options: tuple[str, str, str] = ("--resume True", "--overwrite True", "--ckpt_dir"),
+) -> None:
     """
     A model that is there is not silently replaced, by a worse one for instance.
 
@@ -93,22 +102,24 @@ def require_no_model(ckpt_dir: str | os.PathLike[str], resume: bool, overwrite: 
         ckpt_dir: folder of the checkpoints.
         resume: whether training goes on from it.
         overwrite: whether it may be replaced.
+        options: how a person asks for either, and names another folder.
 
     Raises:
         ValueError: naming the model.
     """
     there = [Path(ckpt_dir) / name for name in _MODELS if (Path(ckpt_dir) / name).is_file()]
     if there and not (resume or overwrite):
+        go_on, replace, other = options
         raise ValueError(
             f"There is a model already: {there[0]}.\n"
-            "Go on with its training by --resume True, replace it by --overwrite True, or name another --ckpt_dir."
+            f"Go on with its training by {go_on}, replace it by {replace}, or name another {other}."
         )
 
 
 def _check_overrides(parser: ConfigParser, configs: Path) -> None:
     config = parser.get()
     defaults = default_values(config_files_within(config, configs))
-    problems = override_problems(config, defaults)
+    problems = config_problems(config, defaults)
     if problems:
         raise ValueError("\n".join(problems))
     for name, value in with_truth_values(config, defaults).items():

@@ -17,7 +17,19 @@ from monai_proto.cli.settings import global_options_first, say_call, settings
 PREPARE = [
     ["prepare", kind, "--help"] for kind in ("decathlon", "nnunet", "totalsegmentator", "dicom", "isic", "boxes")
 ]
-HEAVY = {"torch", "monai", "numpy", "nibabel", "scipy", "matplotlib", "SimpleITK", "ignite", "pooch", "rich.progress"}
+HEAVY = {
+    "torch",
+    "fire",
+    "monai",
+    "numpy",
+    "nibabel",
+    "scipy",
+    "matplotlib",
+    "SimpleITK",
+    "ignite",
+    "pooch",
+    "rich.progress",
+}
 
 
 def invoke(*words: str):

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from monai.bundle import ConfigParser
 
 from monai_proto.workflows.overrides import (
+    check_overrides,
     config_files_within,
+    config_problems,
     default_values,
     override_problems,
+    parse_overrides,
     read_config_file,
     with_truth_values,
 )
@@ -34,7 +38,7 @@ def merged(bundle: Path, files: tuple[str, ...], **overrides) -> dict:
 
 def problems_of(bundle: Path, files: tuple[str, ...], **overrides) -> list[str]:
     config = merged(bundle, files, **overrides)
-    return override_problems(config, default_values(config_files_within(config, bundle / "configs")))
+    return config_problems(config, default_values(config_files_within(config, bundle / "configs")))
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
@@ -112,7 +116,77 @@ def test_what_fits_passes(name, value):
 
 def test_an_entry_that_a_users_file_adds_and_uses_passes(tmp_path):
     config = merged(BUNDLES[-1], ("train.json",), my_rate=0.1, learning_rate="@my_rate")
-    assert override_problems(config, default_values([TRAIN])) == []
+    assert config_problems(config, default_values([TRAIN])) == []
+
+
+def test_data_in_the_place_of_an_expression_are_nobodys_entries():
+    """As MONAI Label gives its studies."""
+    assert problems_of(BUNDLES[-1], ("train.json",), datalist={"labelled": [], "unlabelled": [], "any": []}) == []
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    file = tmp_path / "train.json"
+    train = {"handlers": [{"interval": 1}], "optimizer": {"_target_": "Adam", "lr": 0.1}, "trainer": "$f(@train#more)"}
+    file.write_text(json.dumps({"num_labelled": 3, "train": train, "datalist": "$load()"}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("num_labeled", 10, "Nothing in this bundle reads '--set num_labeled'. Did you mean '--set num_labelled'?"),
+        ("num_labelled", "ten", "--set num_labelled must be a whole number such as 3, got 'ten'."),
+        ("train::handlers::0::intervall", 10, "Did you mean '--set train#handlers#0#interval'?"),
+        ("train#handlers#0#interval", "often", "--set train#handlers#0#interval must be a whole number such as 1"),
+        ("train#handlers#1#interval", 10, "train#handlers has 1 entries."),
+        ("datalist#labelled", [], "datalist has no entries."),
+        ("train#optimizer#lr", "fast", "must be a number such as 0.1"),
+    ],
+)
+def test_what_is_wrong_with_an_override_is_said_as_it_was_typed(config, name, value, said):
+    (problem,) = override_problems([config], {name: value}, "--set {}")
+    assert said in problem
+    with pytest.raises(ValueError, match="num_labelled must be"):
+        check_overrides([config], {name: value, "num_labelled": "x"})
+
+
+@pytest.mark.parametrize(
+    "name", ["num_labelled", "train#handlers#0#interval", "train#optimizer#betas", "train#more", "_mine", "train#_mine"]
+)
+def test_an_override_that_something_reads_passes(config, name):
+    check_overrides([config], {name: 1})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("max_epochs=4", {"max_epochs": 4}),
+        ("rate=1e-4", {"rate": 1e-4}),
+        ("train::trainer::max_epochs=0.5", {"train#trainer#max_epochs": 0.5}),
+        ("labels=['a', 'b']", {"labels": ["a", "b"]}),
+        ("labels=[naevus, melanoma]", {"labels": ["naevus", "melanoma"]}),
+        ("resume=true", {"resume": True}),
+        ("num_labelled=None", {"num_labelled": None}),
+        ("num_labelled=null", {"num_labelled": None}),
+        ("sam=a=b.pth", {"sam": "a=b.pth"}),
+        ("sam=box #1.pth", {"sam": "box #1.pth"}),
+        ("rate=$2 * 3", {"rate": "$2 * 3"}),
+        ("data=@train#dataset", {"data": "@train#dataset"}),
+        ("word=early", {"word": "early"}),
+        ("date=2024-01-02", {"date": "2024-01-02"}),
+        ("device=cpu", {"device": "$torch.device('cpu')"}),
+        ("device=$torch.device('cuda')", {"device": "$torch.device('cuda')"}),
+    ],
+)
+def test_overrides_are_what_they_look_like(setting, value):
+    assert parse_overrides([setting]) == value
+
+
+@pytest.mark.parametrize("setting", ["max_epochs", "=4", " =4"])
+def test_what_is_no_override_is_refused(setting):
+    with pytest.raises(ValueError, match="--set takes KEY=VALUE"):
+        parse_overrides([setting])
 
 
 def test_words_for_truth_become_truth_values():

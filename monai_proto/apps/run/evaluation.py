@@ -15,9 +15,10 @@ from rich.table import Table
 from monai_proto.apps.run.case_results import CaseResults
 from monai_proto.apps.run.folder import RunFolder
 from monai_proto.apps.run.progress import EvaluationProgress, metric_title, wait
-from monai_proto.apps.run.record import data_counts
 from monai_proto.apps.run.screen import everything_logged
-from monai_proto.apps.run.workflow import documented_command, label_names, make_workflow, root_cause
+from monai_proto.apps.run.workflow import documented_command, label_names, make_workflow
+from monai_proto.workflows.errors import error_text, is_wrong_input
+from monai_proto.workflows.run_start import describe_data
 
 __all__ = ["evaluate", "evaluate_run", "print_results"]
 
@@ -63,9 +64,8 @@ def evaluate(run: Path, data: str | None = None, output: Path | None = None, ver
             finally:
                 results.close()
         except Exception as error:
-            cause = root_cause(error)
-            kind = ValueError if isinstance(cause, ValueError) else RuntimeError
-            raise kind(f"{cause}\nLog: {log}") from error
+            kind = ValueError if is_wrong_input(error) else RuntimeError
+            raise kind(f"{error_text(error)}\nLog: {log}") from error
         console.print(f"Cases: {table}\nPictures: {picture}")
     return output
 
@@ -108,10 +108,12 @@ def evaluate_run(
             workflow = make_workflow(folder.configs, _FILES, overrides)
             workflow.initialize()
         if not at_end_of_training:
-            counts = ", ".join(f"{count} {name}" for name, count in data_counts(datalist).items())
-            console.print(f"Data: {workflow.parser.get_parsed_content('dataset_dir')}: {counts}")
+            phantoms = data is None and folder.read_record()["data"] is None
+            console.print(
+                describe_data(workflow.parser.get_parsed_content("dataset_dir"), datalist, phantoms, "--data")
+            )
         if verbose:
-            console.print(documented_command(folder.configs, _FILES, overrides))
+            console.print(f"The same as: {documented_command(folder.configs, _FILES, overrides)}")
         evaluator = workflow.parser.get_parsed_content("validate::evaluator")
     results = CaseResults(lambda count: label_names(workflow, count))
     results.attach(evaluator)

@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_proto.data.atomic_write import write_text_atomically
 
-__all__ = ["RunFolder", "is_run"]
+__all__ = ["RECORD_NAME", "RunFolder", "is_run"]
 
 RECORD_NAME = "run.json"
 

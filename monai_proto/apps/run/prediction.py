@@ -12,15 +12,16 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 from rich.console import Console
 
-from monai_proto.apps.run.bundle_location import find_bundle
-from monai_proto.apps.run.folder import RunFolder, is_run
+from monai_proto.apps.run.folder import RECORD_NAME, RunFolder, is_run
 from monai_proto.apps.run.inputs import find_volume_images
-from monai_proto.apps.run.overrides import check_overrides, known_overrides
 from monai_proto.apps.run.progress import EvaluationProgress, wait
 from monai_proto.apps.run.screen import everything_logged
-from monai_proto.apps.run.workflow import documented_command, make_workflow, root_cause
+from monai_proto.apps.run.workflow import documented_command, make_workflow
+from monai_proto.workflows.catalog import describe_bundle, find_bundle
+from monai_proto.workflows.errors import error_text, is_wrong_input
+from monai_proto.workflows.overrides import check_overrides
 
-__all__ = ["explain", "predict"]
+__all__ = ["explain", "find_model", "known_overrides", "predict"]
 
 _INFERENCE = ("inference.json",)
 _LOG_NAME = "predict.log"
@@ -74,7 +75,7 @@ def predict(
     model = find_model(run_or_bundle)
     overrides = dict(overrides or {})
     config = ConfigParser.load_config_file(model.configs / _INFERENCE[0])
-    check_overrides(config, overrides)
+    check_overrides([model.configs / _INFERENCE[0]], overrides, "--set {}")
     if not Path(source).exists():
         raise ValueError(f"--input {source} does not exist.")
     output = output.absolute()
@@ -83,9 +84,8 @@ def predict(
         try:
             workflow = _run(model, config, os.path.abspath(source), output, overrides, console, verbose)
         except Exception as error:
-            cause = root_cause(error)
-            kind = ValueError if isinstance(cause, ValueError) else RuntimeError
-            raise kind(f"{cause}\nLog: {output / _LOG_NAME}") from error
+            kind = ValueError if is_wrong_input(error) else RuntimeError
+            raise kind(f"{error_text(error)}\nLog: {output / _LOG_NAME}") from error
         written = sorted(file for file in output.rglob("*") if file.is_file() and file.name != _LOG_NAME)
         _say_what_was_written(console, written, output, len(_images(workflow)))
         if model.phantoms:
@@ -133,21 +133,22 @@ def find_model(run_or_bundle: str) -> Model:
             overrides["class_names"] = record["classes"]
         paths = {"bundle_root": record["bundle"], "ckpt_path": str(folder.model)}
         return Model(folder.path.name, folder.configs, {**overrides, **paths}, record["data"] is None)
-    bundle = find_bundle(run_or_bundle)
+    try:
+        bundle = find_bundle(run_or_bundle)
+    except ValueError as error:
+        raise ValueError(f"{run_or_bundle} holds no run ({RECORD_NAME}). {error}") from error
     weights = bundle / "models" / "model.pt"
     if not weights.is_file():
         raise ValueError(f"Bundle {bundle} has no models/model.pt.")
     if not (bundle / "configs" / _INFERENCE[0]).is_file():
         raise ValueError(f"Bundle {bundle} has no configs/{_INFERENCE[0]}.")
-    phantoms = _seen_phantoms_only(bundle)
+    phantoms = describe_bundle(bundle).weights == "phantom"
     return Model(bundle.name, bundle / "configs", {"bundle_root": str(bundle), "ckpt_path": str(weights)}, phantoms)
 
 
-def _seen_phantoms_only(bundle: Path) -> bool:
-    """Whether a bundle says that the weights that it ships were trained on phantoms."""
-    metadata = ConfigParser.load_config_file(bundle / "configs" / "metadata.json")
-    told = f"{metadata.get('description', '')} {metadata.get('data_source', '')}"
-    return "phantom" in told.lower()
+def known_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Those overrides of a training that another configuration has, too, such as the size of the network."""
+    return {key: value for key, value in overrides.items() if "#" not in key and key in config}
 
 
 def _run(
@@ -167,7 +168,7 @@ def _run(
         workflow.initialize()
         console.print(f"Data: {source}: {len(_images(workflow))} images")
         if verbose:
-            console.print(documented_command(model.configs, _INFERENCE, changed))
+            console.print(f"The same as: {documented_command(model.configs, _INFERENCE, changed)}")
         evaluator = workflow.parser.get_parsed_content("evaluator")
     progress = EvaluationProgress(console, f"prediction with {model.name}")
     progress.attach(evaluator)

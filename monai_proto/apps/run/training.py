@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -26,16 +25,17 @@ from rich.console import Console
 from monai_proto.apps.run.evaluation import evaluate_run, print_results
 from monai_proto.apps.run.folder import RunFolder
 from monai_proto.apps.run.history import RunHistory
-from monai_proto.apps.run.overrides import check_overrides
 from monai_proto.apps.run.progress import TrainingProgress, wait
-from monai_proto.apps.run.record import data_counts, describe_run
+from monai_proto.apps.run.record import describe_run
 from monai_proto.apps.run.screen import everything_logged
 from monai_proto.apps.run.summary import draw_curves, resume_command, write_summary
-from monai_proto.apps.run.workflow import documented_command, label_names, make_workflow, root_cause
+from monai_proto.apps.run.train_settings import TrainSettings
+from monai_proto.apps.run.workflow import documented_command, label_names, make_workflow
+from monai_proto.workflows.errors import error_text, is_wrong_input
+from monai_proto.workflows.run_start import describe_data
 
-__all__ = ["RunStopped", "TrainSettings", "train"]
+__all__ = ["RunStopped", "train"]
 
-_MULTI_GPU = "multi_gpu_train.json"
 _KEPT_CONFIGS = ("evaluate.json", "inference.json", "metadata.json")
 
 
@@ -44,36 +44,6 @@ class RunStopped(BaseException):
     Somebody stopped the run. No ``KeyboardInterrupt``, which MONAI's evaluation of expressions would make Python
     remember, and end the process by a signal whatever comes after.
     """
-
-
-@dataclass
-class TrainSettings:
-    """
-    What ``train`` was asked for.
-
-    Args:
-        bundle: folder of the bundle.
-        output: folder of the run.
-        data: folder of the data; None for phantoms, or, with ``resume``, for that of the run.
-        overrides: values of ``train.json`` to change, parts of a key joined by ``#``.
-        resume: go on with the run in ``output``.
-        overwrite: replace the run in ``output``.
-        processes: that train together.
-        threads: of each process on CPUs; None for PyTorch's choice.
-        command: as it was typed, for the record.
-        verbose: say which call of MONAI's does the same.
-    """
-
-    bundle: Path
-    output: Path
-    data: str | None = None
-    overrides: dict[str, Any] = field(default_factory=dict)
-    resume: bool = False
-    overwrite: bool = False
-    processes: int = 1
-    threads: int | None = None
-    command: list[str] = field(default_factory=lambda: list(sys.argv))
-    verbose: bool = False
 
 
 def train(settings: TrainSettings) -> RunFolder:
@@ -88,11 +58,7 @@ def train(settings: TrainSettings) -> RunFolder:
         RuntimeError: when the training fails otherwise.
         RunStopped: when Ctrl-C or SIGTERM stopped it; it was said what is saved.
     """
-    if settings.processes < 1:
-        raise ValueError(f"--processes must be at least 1, got {settings.processes}.")
-    check_overrides(ConfigParser.load_config_files(_train_files(settings, settings.bundle)), settings.overrides)
-    if settings.data is not None and not Path(settings.data).exists():
-        raise ValueError(f"--data {settings.data} does not exist.")
+    settings.check()
     folder = RunFolder(settings.output)
     earlier = folder.open_for_training(settings.resume, settings.overwrite)
     if earlier is not None:
@@ -133,16 +99,16 @@ def train_in_process(settings: TrainSettings, console: Console) -> None:
     """
     folder = RunFolder(settings.output)
     is_first = int(os.environ.get("RANK", "0")) == 0
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
     with wait(console, "Starting"):
         workflow = _workflow(settings, folder)
         workflow.initialize()
         datalist = workflow.parser.get_parsed_content("datalist")
-        console.print(_data_line(settings, workflow, datalist))
+        dataset_dir = workflow.parser.get_parsed_content("dataset_dir")
+        console.print(describe_data(dataset_dir, datalist, settings.data is None, "--data"))
         if settings.verbose:
-            files = [file.name for file in _train_files(settings, settings.bundle)]
-            console.print(documented_command(settings.bundle / "configs", files, _overrides(settings, folder)))
+            files = [file.name for file in settings.files()]
+            same = documented_command(settings.bundle / "configs", files, _overrides(settings, folder))
+            console.print(f"The same as: {same}")
         if is_first:
             _record_start(settings, folder, workflow, datalist)
     with wait(console, "Reading the images"):
@@ -181,8 +147,7 @@ def run_rank(settings_file: str) -> None:
         try:
             train_in_process(settings, console if int(os.environ["RANK"]) == 0 else Console(quiet=True))
         except Exception as error:
-            cause = root_cause(error)
-            _error_file(folder).write_text(_told(cause), encoding="utf-8")
+            _error_file(folder).write_text(error_text(error), encoding="utf-8")
             raise
 
 
@@ -193,7 +158,8 @@ def _train_in_processes(settings: TrainSettings, folder: RunFolder, console: Con
     _error_file(folder).unlink(missing_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(settings.processes), "-m", "monai_proto.apps.run.training", str(settings_file)]
-    environment = {"OMP_NUM_THREADS": str(settings.threads or 1), **os.environ}
+    threads = max(1, torch.get_num_threads() // settings.processes)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     try:
         with subprocess.Popen(command, env=environment, stdout=console.file) as launcher:
             try:
@@ -217,22 +183,15 @@ def _overrides(settings: TrainSettings, folder: RunFolder) -> dict[str, Any]:
         "ckpt_dir": str(folder.path),
         "output_dir": str(folder.bundle_output),
         "resume": settings.resume,
+        "overwrite": not settings.resume,  # whether a run may be replaced was decided when its folder was opened
         **data,
         **settings.overrides,
     }
 
 
 def _workflow(settings: TrainSettings, folder: RunFolder) -> ConfigWorkflow:
-    files = [file.name for file in _train_files(settings, settings.bundle)]
+    files = [file.name for file in settings.files()]
     return make_workflow(settings.bundle / "configs", files, _overrides(settings, folder))
-
-
-def _train_files(settings: TrainSettings, bundle: Path) -> list[Path]:
-    names = ["train.json", *([_MULTI_GPU] if settings.processes > 1 else [])]
-    missing = [name for name in names if not (bundle / "configs" / name).is_file()]
-    if missing:
-        raise ValueError(f"Bundle {bundle} has no configs/{missing[0]}.")
-    return [bundle / "configs" / name for name in names]
 
 
 def _continued(settings: TrainSettings, record: dict[str, Any]) -> TrainSettings:
@@ -273,17 +232,9 @@ def _record_start(settings: TrainSettings, folder: RunFolder, workflow: ConfigWo
         if key in resolved and key in parser:
             resolved[key] = parser[key]
     ConfigParser.export_config_file(resolved.get(), str(folder.configs / "train.json"), indent=4)
-    if settings.processes > 1:
-        shutil.copyfile(settings.bundle / "configs" / _MULTI_GPU, folder.configs / _MULTI_GPU)
+    for overlay in settings.files()[1:]:
+        shutil.copyfile(overlay, folder.configs / overlay.name)
     folder.write_record(record)
-
-
-def _data_line(settings: TrainSettings, workflow: ConfigWorkflow, datalist: Any) -> str:
-    counts = ", ".join(f"{count} {name}" for name, count in data_counts(datalist).items())
-    dataset_dir = workflow.parser.get_parsed_content("dataset_dir")
-    if settings.data is None:
-        return f"Data: PHANTOMS (no --data): {counts}; in {dataset_dir}"
-    return f"Data: {settings.data}: {counts}"
 
 
 def _fail(error: Exception, folder: RunFolder) -> NoReturn:
@@ -292,15 +243,9 @@ def _fail(error: Exception, folder: RunFolder) -> NoReturn:
         ValueError: when input did not fit.
         RuntimeError: for anything else, memory that did not suffice for instance.
     """
-    cause = root_cause(error)
-    kind = ValueError if isinstance(cause, ValueError) else RuntimeError
+    kind = ValueError if is_wrong_input(error) else RuntimeError
     saved = _what_is_saved(folder, "") if folder.record_file.is_file() else f"Log: {folder.log}."
-    raise kind(f"{_told(cause)}\n{saved}".strip()) from error
-
-
-def _told(cause: BaseException) -> str:
-    known = isinstance(cause, ValueError) or type(cause) is RuntimeError
-    return str(cause) if known else f"{type(cause).__name__}: {cause}"
+    raise kind(f"{error_text(error)}\n{saved}".strip()) from error
 
 
 def _what_is_saved(folder: RunFolder, said: str) -> str:

@@ -1,9 +1,8 @@
-"""A bundle's configuration as a workflow of MONAI, and what went wrong in one."""
+"""A bundle's configuration as a workflow of MONAI."""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -12,9 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
-__all__ = ["documented_command", "label_names", "make_workflow", "root_cause"]
-
-_WRAPPED = re.compile(r"Failed to |applying transform |Caught \w+ in DataLoader")
+__all__ = ["documented_command", "label_names", "make_workflow"]
 
 
 def make_workflow(
@@ -69,11 +66,3 @@ def label_names(workflow: ConfigWorkflow, count: int) -> list[str]:
     if fitting:
         return fitting[0]
     return ["object"] if count == 1 else [f"label {value}" for value in range(1, count + 1)]
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """What a person wants to read: MONAI wraps an error of a bundle's part several times."""
-    cause = error
-    while cause.__cause__ is not None and _WRAPPED.match(str(cause)):
-        cause = cause.__cause__
-    return cause

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from monai_proto.apps.run.bundle_location import find_bundle
 from monai_proto.apps.run.folder import RunFolder
 from monai_proto.apps.run.inputs import find_volume_images, result_name
-from monai_proto.apps.run.overrides import check_overrides, known_overrides, parse_overrides
+from monai_proto.apps.run.prediction import find_model, known_overrides
+from monai_proto.apps.run.train_settings import TrainSettings
+from monai_proto.workflows import find_bundle
 
 RECORD = {"bundle": "/b", "data": None, "overrides": {}}
 
@@ -50,45 +51,24 @@ def test_a_damaged_record_is_named(tmp_path, record):
         RunFolder(tmp_path).read_record()
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("max_epochs=4", {"max_epochs": 4}),
-        ("train::trainer::max_epochs=4", {"train#trainer#max_epochs": 4}),
-        ("labels=['a', 'b']", {"labels": ["a", "b"]}),
-        ("resume=true", {"resume": True}),
-        ("num_labelled=None", {"num_labelled": None}),
-        ("sam=a=b.pth", {"sam": "a=b.pth"}),
-        ("device=cpu", {"device": "$torch.device('cpu')"}),
-    ],
-)
-def test_overrides_are_read(setting, value):
-    assert parse_overrides([setting]) == value
-
-
-def test_an_override_that_nothing_reads_is_refused_with_the_nearest_name():
-    config = {"num_labelled": 3, "train": {"handlers": [{"interval": 1}]}}
-    with pytest.raises(ValueError, match="no num_labeled; did you mean num_labelled"):
-        check_overrides(config, {"num_labeled": 10})
-    with pytest.raises(ValueError, match="no intervall; did you mean interval"):
-        check_overrides(config, {"train#handlers#0#intervall": 10})
-    with pytest.raises(ValueError, match="no 1"):
-        check_overrides(config, {"train#handlers#1#interval": 10})
-    check_overrides(config, {"train#handlers#0#interval": 10, "num_labelled": 1})
-
-
 def test_inference_takes_those_overrides_of_a_training_that_it_knows():
     assert known_overrides({"num_classes": 3}, {"num_classes": 5, "max_epochs": 2, "train#x": 1}) == {"num_classes": 5}
 
 
-def test_a_bundle_is_found_by_name_and_by_folder(tmp_path):
-    found = find_bundle("hippocampus_mri_semisupervised")
-    assert (found / "configs" / "train.json").is_file()
-    assert find_bundle(str(found)) == found
-    with pytest.raises(ValueError, match="Did you mean hippocampus_mri_semisupervised"):
-        find_bundle("hippocampus_mri_semisupervized")
-    with pytest.raises(ValueError, match="neither a folder"):
-        find_bundle(str(tmp_path))
+def test_what_is_neither_run_nor_bundle_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no run \(run\.json\)\. .* Did you mean hippocampus_mri"):
+        find_model("hippocampus_mri_semisupervized")
+    with pytest.raises(ValueError, match=r"holds no run \(run\.json\)\. .* is a folder, but no bundle"):
+        find_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("dataset_dir", "--data"), ("ckpt_dir", "--output"), ("resume", "--resume")]
+)
+def test_what_a_run_must_know_is_no_override(tmp_path, name, option):
+    settings = TrainSettings(find_bundle("hippocampus_mri_semisupervised"), tmp_path, overrides={name: "x"})
+    with pytest.raises(ValueError, match=f"--set {name} .* use {option}"):
+        settings.check()
 
 
 def test_nested_images_keep_the_folders_that_tell_them_apart(tmp_path):
