@@ -94,8 +94,8 @@ def test_a_run_says_its_data_and_writes_where_runs_belong(phantoms, tmp_path):
     ("overrides", "said"),
     [
         ({"data_dir": "X"}, "Did you mean 'dataset_dir'?"),
-        ({"num_labelled": 99}, "num_labelled must be in 1 .. 4"),
-        ({"dataset_dir": "/nowhere"}, "/nowhere"),
+        pytest.param({"num_labelled": 99}, "num_labelled must be in 1 .. 4", marks=pytest.mark.slow),
+        pytest.param({"dataset_dir": "/nowhere"}, "/nowhere", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_fails_ends_with_what_was_wrong(phantoms, tmp_path, overrides, said):
@@ -115,6 +115,7 @@ def test_an_error_in_the_middle_of_a_run_ends_likewise(phantoms, tmp_path):
     assert "size mismatch" in said
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_be_written_is_named(phantoms, tmp_path):
     (tmp_path / "file").write_text("")
     given = {"dataset_dir": phantoms, "ckpt_dir": tmp_path / "file" / "run", **QUICK}
