@@ -9,11 +9,11 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai_proto.visualize.explanation import Explanation, PrototypeEvidence
 from PIL import Image
 
 from monai_proto.apps.run.case_results import CaseResults
 from monai_proto.networks.blocks.prototype_provenance import ProvenanceRecord
+from monai_proto.networks.explanation import Explanation, PrototypeEvidence
 
 DICE = [[0.9, 0.7], [0.5, float("nan")], [0.1, 0.3], [0.6, 0.6]]
 
