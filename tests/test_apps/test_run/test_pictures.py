@@ -45,7 +45,7 @@ def patients(phantoms, tmp_path) -> Path:
 
 def test_every_image_is_explained_under_its_own_name(patients, tmp_path):
     said = call("explain", CLASSIFIER, "--input", patients, "--output", tmp_path / "out")
-    assert said.splitlines()[0] == f"Data: {patients}: 2 images"
+    assert said.splitlines()[1] == f"Data: {patients}: 2 images"  # the first is the number of threads
     assert len(list((tmp_path / "out" / "explanations").glob("*.png"))) == 2
     rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
     assert [row["image_id"] for row in rows] == ["patientA/lesion", "patientB/lesion"]
