@@ -49,11 +49,11 @@ def class_cosine_sums(
     Works block by block, forwards and backwards: beside the features and their gradient only O(N) is kept. Sums are in
     float32, also under autocast.
 
-    The backward pass is written by hand because plain operations take longer: 1.1 to 1.8 times (median 1.5; one product
-    with all directions) or 1.3 to 5 times (median 2.3; the definition, with a direction gathered for each row).
-    ``torch.compile`` of the definition takes 0.5 to 1.0 times (median 0.7), but a C++ compiler where it runs, and
-    seconds for the first step. Forward and backward, 12,000 and 18,000 rows, D 32 and 64, C 3 and 8, one and two
-    threads: ``python -m benchmarks.class_cosine``. At 18,000 rows of 64 it needs 8.6 MiB, the others 10 and 26.
+    The backward pass is written by hand because plain operations take longer: 1.0 to 1.8 times (median 1.3; one product
+    with all directions) or 1.1 to 2.6 times (median 1.6; the definition, with a direction gathered for each row).
+    ``torch.compile`` of the definition takes 0.7 times in the median, but a C++ compiler where it runs, and seconds for
+    the first step. Forward and backward, 12,000 and 18,000 rows, D 32 and 64, C 3 and 8, one and two threads:
+    ``python -m benchmarks.class_cosine``. At 18,000 rows of 64 it needs 8.3 MiB, the plain forms 10 and 21.
 
     Args:
         features: rows f (N, D) of any floating type.

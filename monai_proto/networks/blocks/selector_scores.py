@@ -32,9 +32,9 @@ def selector_scores(
     normalisation included, is algebra on the selectors' weights, which autograd differentiates: the mean and variance
     of a linear layer's output follow from those of its input, and normalisation folds into the layer.
 
-    Of the plain forms, all selectors on all rows in one product take 2 to 3.5 times as long on one thread; a loop over
-    the classes half to two thirds of the time on a CPU, but an accelerator's host has to wait for the number of rows of
-    each class, and at 200,000 rows it needs 225 MiB beside the features in place of 27 (12,000 and 18,000 rows,
+    Of the plain forms, all selectors on all rows in one product take 1.9 to 3.3 times as long; a loop over the classes
+    0.6 to 0.8 times on a CPU, but an accelerator's host has to wait for the number of rows of each class, and at 18,000
+    rows of 64 it needs 20 MiB beside the features in place of 11 (12,000 and 18,000 rows,
     ``python -m benchmarks.class_cosine``; docs/benchmarks.md).
 
     Args:
