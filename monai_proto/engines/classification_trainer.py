@@ -14,6 +14,7 @@ from torch import nn
 
 from monai_proto.engines.training_step import autocast_of, optimizer_step, plain_tensors
 from monai_proto.losses.prototype_loss import PrototypeLoss
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.prototype_classifier import PrototypeClassifier
 
 __all__ = ["ClassificationTrainer"]
@@ -66,7 +67,7 @@ class ClassificationTrainer(Trainer):
     @property
     def has_prototype_head(self) -> bool:
         """Whether the network answers by prototypes."""
-        return isinstance(getattr(self.network, "module", self.network), PrototypeClassifier)
+        return isinstance(bare_network(self.network), PrototypeClassifier)
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
         """One step; see the class for what it returns."""

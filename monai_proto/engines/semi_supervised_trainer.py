@@ -17,6 +17,7 @@ from monai_proto.losses.ramp_up import sigmoid_ramp_up
 from monai_proto.losses.terms.step import SemiSupervisedStep
 from monai_proto.losses.terms.term import Term
 from monai_proto.losses.terms.weighted_terms import WeightedTerms
+from monai_proto.networks.bare_network import bare_network
 
 __all__ = ["SemiSupervisedTrainer"]
 
@@ -130,7 +131,7 @@ class SemiSupervisedTrainer(Trainer):
             for key, view in batchdata["unlabelled"].items()
             if key.startswith(Keys.IMAGE) and isinstance(view, torch.Tensor)
         }
-        terms: Any = getattr(self.terms, "module", self.terms)
+        terms = bare_network(self.terms)
         return SemiSupervisedStep(
             images,
             labels,

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from monai_proto.losses.terms.views import LABELLED, View
+from monai_proto.networks.bare_network import bare_network
 from monai_proto.networks.nets.projected_segmentation_net import ProjectedSegmentationOutput
 
 __all__ = ["SemiSupervisedStep"]
@@ -78,7 +79,7 @@ class SemiSupervisedStep:
     @property
     def bare_network(self) -> nn.Module:
         """The student without DistributedDataParallel."""
-        return getattr(self.network, "module", self.network)
+        return bare_network(self.network)
 
     @cached_property
     def seen_images(self) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from monai_proto.data.case import Case
+from monai_proto.preparation.image_case import ImageCase
 
 __all__ = ["IsicCase", "IsicLayout", "IsicSource"]
 
@@ -14,7 +14,7 @@ IsicLayout = Literal["ham10000", "isic", "folders"]
 
 
 @dataclass
-class IsicCase(Case):
+class IsicCase(ImageCase):
     """
     An image with what is known of it; paths are relative to the source folder, with forward slashes.
 
@@ -29,7 +29,6 @@ class IsicCase(Case):
         checksums, problems, notes: see :class:`monai_proto.data.case.Case`.
     """
 
-    image: str | None = None
     label: str | None = None
     lesion: str | None = None
     mask: str | None = None
@@ -45,18 +44,6 @@ class IsicCase(Case):
     def why_left_out(self) -> list[str]:
         """Its problems, and what else was seen of it: a note may say what the image is."""
         return self.problems + self.notes
-
-    @property
-    def image_file(self) -> str:
-        """
-        The image of a case that has one.
-
-        Raises:
-            ValueError: when it has none.
-        """
-        if self.image is None:
-            raise ValueError(f"case {self.case} has no image.")
-        return self.image
 
     @property
     def class_name(self) -> str:

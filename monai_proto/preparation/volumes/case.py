@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_proto.data.case import Case
+from monai_proto.preparation.image_case import ImageCase
 
 __all__ = ["VolumeCase", "VolumeFolder"]
 
 
 @dataclass
-class VolumeCase(Case):
+class VolumeCase(ImageCase):
     """
     A case on its way from the folder into a data list; paths are relative to the folder, with forward slashes.
 
@@ -26,7 +26,6 @@ class VolumeCase(Case):
         checksums, problems, notes: see :class:`monai_proto.data.case.Case`.
     """
 
-    image: str | None = None
     label: str | None = None
     listed_in: str | None = None
     subject: str | None = None
@@ -35,18 +34,6 @@ class VolumeCase(Case):
     def files(self) -> list[str]:
         """The files that the case has."""
         return [file for file in (self.image, self.label) if file]
-
-    @property
-    def image_file(self) -> str:
-        """
-        The image of a case that has one.
-
-        Raises:
-            ValueError: when it has none.
-        """
-        if self.image is None:
-            raise ValueError(f"case {self.case} has no image.")
-        return self.image
 
     @property
     def patient(self) -> str:
